@@ -1,0 +1,214 @@
+"""Write the pages of docs/ that are made from the source; with ``--check``, name the stale ones and exit 1.
+
+One function a page: from a table that the program itself uses to Markdown. What is written by hand is not here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import sys
+import textwrap
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from observer import cli
+from observer.config import ENVIRONMENT, Configuration
+from observer.engine.states import TRANSITIONS, Action, Signal, State
+from observer.rules import DESCRIPTIONS
+from observer.sinks.metrics import METRICS
+from observer.wire.errors import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+DOCS = Path(__file__).resolve().parent
+
+
+def causes() -> str:
+    """Every word that a verdict or an election may use as its cause."""
+    rows, sections = [], []
+    for name, description in DESCRIPTIONS.items():
+        summary, *rest = (_text(paragraph) for paragraph in description.split("\n\n"))
+        rows.append((f"[{_code(name)}](#{name})", summary))
+        sections.append(f"## {name}\n\n{summary}\n\n" + "\n\n".join(_lead(paragraph) for paragraph in rest) + "\n")
+    return _page(
+        "Causes",
+        "the docstrings of observer/rules",
+        "Every flap gets one of these causes. `election` is none: elections are counted apart."
+        " `vrrp-observer causes [NAME]` prints the same.",
+        _table(("cause", "what happened"), rows),
+        "\n".join(sections),
+    )
+
+
+def metrics() -> str:
+    """Every metric that /metrics serves."""
+    rows = [
+        (_code(metric.name), metric.kind.__name__.lower(), ", ".join(_code(label) for label in metric.labels), metric.help)
+        for metric in METRICS
+    ]
+    return _page(
+        "Metrics",
+        "METRICS in observer/sinks/metrics.py",
+        "`vrrp_*` says what the protocol does, `vrrp_observer_*` how the agent itself is. No label holds a client's address.",
+        _table(("metric", "type", "labels", "meaning"), rows),
+    )
+
+
+def configuration() -> str:
+    """Every setting of the agent."""
+    meanings = _attributes(Configuration)
+    flags = _flags("run")
+    default = Configuration()
+    rows = [
+        (
+            _code(field.name),
+            _code(_toml(getattr(default, field.name))),
+            _code(ENVIRONMENT + field.name.upper()),
+            ", ".join(_code(flag) for flag in flags[field.name]),
+            meanings[field.name],
+        )
+        for field in fields(Configuration)
+    ]
+    return _page(
+        "Configuration",
+        "Configuration in observer/config.py",
+        "Settings of `vrrp-observer run`. The later wins: default, TOML file (`--config FILE`), environment, flag."
+        " In the environment, list values are separated by commas. An unknown key is an error.",
+        _table(("key", "default", "environment", "flag", "meaning"), rows),
+    )
+
+
+def states() -> str:
+    """The states of a virtual router: words, table and picture."""
+    arrows: dict[tuple[State, State, Action], list[Signal]] = {}
+    for (state, signal), (following, action) in TRANSITIONS.items():
+        if (following, action) != (state, Action.NOTHING):
+            arrows.setdefault((state, following, action), []).append(signal)
+    picture = ["```mermaid", "stateDiagram-v2", f"    [*] --> {State.UNKNOWN.value}"]
+    for (state, following, action), signals in arrows.items():
+        # A label may hold no colon, so the action is its name here and its meaning in the table.
+        doing = "" if action is Action.NOTHING else f" / {action.name.lower()}"
+        picture.append(f"    {state.value} --> {following.value} : {', '.join(signals)}{doing}")
+    picture.append("```")
+    rows = [
+        (
+            _code(state),
+            signal.value,
+            _code(following),
+            "" if action is Action.NOTHING else f"{_code(action.name)}: {action.value}",
+        )
+        for (state, signal), (following, action) in TRANSITIONS.items()
+    ]
+    of_state, of_signal = _attributes(State), _attributes(Signal)
+    return _page(
+        "States of a virtual router",
+        "observer/engine/states.py",
+        inspect.cleandoc(sys.modules[State.__module__].__doc__ or "").split("\n\n", 1)[1],
+        "\n".join(picture) + "\n",
+        "Signals that change neither state nor anything else are left out of the picture; they are in the table.\n",
+        _table(("state", "meaning"), [(_code(state), of_state[state.name]) for state in State]),
+        _table(("signal", "meaning"), [(signal.value, of_signal[signal.name]) for signal in Signal]),
+        _table(("state", "signal", "next state", "action"), rows),
+    )
+
+
+def reasons() -> str:
+    """Every reason for which a frame is refused."""
+    rows = [(_code(reason), reason.meaning, _code(reason.counter) if reason.counter else "") for reason in Reason]
+    return _page(
+        "Reasons for refusing a frame",
+        "Reason in observer/wire/errors.py",
+        "The values of the label `reason` of `vrrp_malformed_adverts_total`, and of `malformed` in the JSON of a replay."
+        " The first check that fails names the reason.",
+        _table(("reason", "meaning", "counter of RFC 6527"), rows),
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "causes.md": causes,
+    "metrics.md": metrics,
+    "configuration.md": configuration,
+    "states.md": states,
+    "reasons.md": reasons,
+}
+
+
+def stale(directory: Path) -> list[Path]:
+    """Pages in ``directory`` that are missing or not as the source says."""
+    paths = {directory / name: page for name, page in PAGES.items()}
+    return [path for path, page in paths.items() if not path.is_file() or path.read_text(encoding="utf-8") != page()]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the stale pages, or only name them; the exit status."""
+    parser = argparse.ArgumentParser(prog="docs/generate.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name the files that are stale")
+    check = parser.parse_args(arguments).check
+    paths = stale(DOCS)
+    for path in paths:
+        if check:
+            print(f"docs/{path.name} is stale; run `make docs`", file=sys.stderr)
+        else:
+            path.write_text(PAGES[path.name](), encoding="utf-8")
+            print(f"docs/{path.name} written")
+    return 1 if check and paths else 0
+
+
+def _page(title: str, source: str, *parts: str) -> str:
+    note = f"<!-- Generated by docs/generate.py from {source}. Do not edit; change the source and run `make docs`. -->"
+    return "\n\n".join((note, f"# {title}", *(part.strip("\n") for part in parts))) + "\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _text(docstring: str) -> str:
+    """A paragraph on one line, code in single backticks."""
+    return " ".join(docstring.split()).replace("``", "`")
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _lead(paragraph: str) -> str:
+    """A paragraph with its first words, up to the colon, in bold."""
+    words, colon, rest = paragraph.partition(": ")
+    return f"**{words}:** {rest}" if colon and len(words) < 40 else paragraph
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _attributes(owner: type) -> dict[str, str]:
+    """The strings that follow the attributes of a class, by attribute: no object keeps them, so the source is read."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
+    found: dict[str, str] = {}
+    attribute = ""
+    for node in ast.iter_child_nodes(tree.body[0]):
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=str(name))) | ast.Assign(targets=[ast.Name(id=str(name))]):
+                attribute = name
+            case ast.Expr(value=ast.Constant(value=str(text))) if attribute:
+                found[attribute] = _text(text)
+    return found
+
+
+def _flags(command: str) -> dict[str, list[str]]:
+    """The flags of a command by the setting that they change."""
+    parser = cli._parser()
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return {action.dest: list(action.option_strings) for action in commands.choices[command]._actions}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""When each source listened and what it says it lost: what was silent outside these spans may not have been."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from observer.model.observations import FramesLost, SourceChange, SourceState
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A source of one node listened from ``begin`` to ``end`` (None: still does)."""
+
+    node: str
+    source: str
+    begin: int
+    end: int | None
+    lost: int
+    state: SourceState
+    detail: str
+
+
+class Coverage:
+    """The spans of all sources, bounded."""
+
+    def __init__(self, spans: int = 256) -> None:
+        self._spans: deque[Span] = deque(maxlen=spans)
+        self._losses: deque[FramesLost] = deque(maxlen=1024)
+
+    def changed(self, change: SourceChange) -> None:
+        """A source began or ceased to listen."""
+        if change.state is SourceState.STARTED:
+            self._spans.append(Span(change.node, change.source, change.time, None, 0, change.state, change.detail))
+            return
+        for index, span in enumerate(self._spans):
+            if (span.node, span.source) == (change.node, change.source) and span.end is None:
+                self._spans[index] = Span(
+                    span.node, span.source, span.begin, change.time, span.lost, change.state, change.detail or span.detail
+                )
+                return
+        self._spans.append(Span(change.node, change.source, change.time, change.time, 0, change.state, change.detail))
+
+    def lost(self, loss: FramesLost) -> None:
+        """A source lost frames."""
+        self._losses.append(loss)
+        for index, span in enumerate(self._spans):
+            if (span.node, span.source) == (loss.node, loss.source) and span.end is None:
+                self._spans[index] = Span(
+                    span.node, span.source, span.begin, span.end, span.lost + loss.count, span.state, span.detail
+                )
+
+    def silent(self, time: int) -> set[str]:
+        """Nodes whose sources had all ceased to listen by a time."""
+        known = {span.node for span in self._spans}
+        return known - {span.node for span in self._spans if span.end is None or span.end >= time}
+
+    def lost_between(self, begin: int, end: int) -> int:
+        """Frames that sources said they lost in a span."""
+        return sum(loss.count for loss in self._losses if begin <= loss.time <= end)
+
+    def spans(self) -> tuple[Span, ...]:
+        """All spans, in order of their begin."""
+        return tuple(self._spans)

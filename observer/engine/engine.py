@@ -1,0 +1,510 @@
+"""The engine: observations in, events out. Time is what the observations carry; deadlines fire at their own time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from observer.engine.agenda import Agenda
+from observer.engine.coverage import Coverage
+from observer.engine.flaps import SETTLING, OpenFlap
+from observer.engine.hosts import Hosts
+from observer.engine.judge import dual_active, judge, misdirected, outage
+from observer.engine.ownership import Ownership
+from observer.engine.service import Resets, Service
+from observer.engine.states import Action
+from observer.engine.vantage import Vantage
+from observer.engine.virtual_router import Step, VirtualRouterTracker
+from observer.model.flaps import (
+    ActiveChanged,
+    Connections,
+    Elected,
+    Event,
+    Flap,
+    FlapJudged,
+    FlapStage,
+    FlapWithdrawn,
+    VirtualRouter,
+)
+from observer.model.observations import (
+    AddressChange,
+    Advert,
+    FramesLost,
+    LinkChange,
+    Malformed,
+    Neighbour,
+    Observation,
+    Refused,
+    SourceChange,
+    TcpSegments,
+)
+from observer.model.time import SECOND, rfc3339
+from observer.model.verdicts import Confidence, Warranted
+from observer.rules.view import FlapView, LifeSigns, ServiceCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from observer.engine.hosts import Host
+    from observer.rules.view import Run
+
+VIRTUAL_ROUTERS = 512
+"""Virtual routers followed at once: two VRIDs' worth of one segment in both families. Further ones are counted only."""
+
+ADDRESSES = 1024
+"""Virtual addresses whose TCP is followed."""
+
+START = 5 * SECOND
+"""A router first heard this soon after the observation began may have been Active for long."""
+
+FLAPS = 16
+"""Flaps of one virtual router watched at once; a storm turns every few seconds, and a flap is watched for a minute."""
+
+GROUPS = 4
+"""Groups that share no address told apart within one VRID."""
+
+AFTER = 5 * SECOND
+"""How long after the move life signs of the former router's host are looked for."""
+
+BEFORE = 10 * SECOND
+"""How far before the first sign of trouble on the wire the proxy's state is looked at: checks take some seconds to fail."""
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """A virtual router with its open flaps, newest last."""
+
+    tracker: VirtualRouterTracker
+    flaps: list[OpenFlap] = field(default_factory=list)
+
+    @property
+    def deadline(self) -> int | None:
+        """When it wants to be called next, or None."""
+        times = [self.tracker.deadline(), *(flap.deadline for flap in self.flaps)]
+        return min((time for time in times if time is not None), default=None)
+
+
+class Engine:
+    """Follows every virtual router that it hears of.
+
+    ``observe`` takes observations in order of time (``sources.merge`` sees to it), ``advance`` tells that time went on without
+    any, ``finish`` that nothing more will come. Each returns what there is to tell, in order.
+    """
+
+    def __init__(self) -> None:
+        self.coverage = Coverage()
+        self.malformed: dict[str, int] = {}
+        """Malformed frames by reason."""
+        self.adverts = 0
+        self.overflow = 0
+        """Adverts of virtual routers beyond the limit."""
+        self._groups: dict[VirtualRouter, list[_Group]] = {}
+        """By virtual router; more than one where groups that share no address use the same VRID on a segment."""
+        self._agenda: Agenda[_Group] = Agenda()
+        self._names: dict[tuple[str, VirtualRouter], VirtualRouter] = {}
+        """Node and virtual router as seen there to the name under which it is followed."""
+        self._services: dict[str, Service] = {}
+        self._hosts = Hosts()
+        self._ownership = Ownership()
+        self._vantage = Vantage()
+        self._now: int | None = None
+        self._since: int | None = None
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """Addresses whose TCP matters: virtual addresses and the routers' own. Grows as adverts are heard."""
+        routers = (router for group in self._all() for router in group.tracker.tracks)
+        return frozenset(self._services) | frozenset(routers)
+
+    @property
+    def trackers(self) -> Iterable[VirtualRouterTracker]:
+        """Every virtual router heard of."""
+        return (group.tracker for group in self._all())
+
+    def _all(self) -> Iterator[_Group]:
+        return (group for groups in self._groups.values() for group in groups)
+
+    def observe(self, observation: Observation) -> list[Event]:
+        """Take one observation; deadlines before it fire first, at their own time."""
+        if isinstance(observation, TcpSegments):
+            return self._segments(observation)
+        events = self.advance(observation.time)
+        if self._since is None:
+            self._since = observation.time
+        match observation:
+            case Advert():
+                events += self._advert(observation)
+            case Neighbour():
+                self._ownership.neighbour(observation)
+                self._hosts.neighbour(observation)
+            case Refused():
+                self._hosts.refusal(observation)
+            case AddressChange():
+                self._ownership.address(observation)
+            case LinkChange():
+                self._ownership.link(observation)
+            case Malformed():
+                self.malformed[observation.reason] = self.malformed.get(observation.reason, 0) + 1
+            case SourceChange():
+                self.coverage.changed(observation)
+            case FramesLost():
+                self.coverage.lost(observation)
+        return events
+
+    def advance(self, now: int) -> list[Event]:
+        """Fire every deadline up to ``now``, each at its own time and in order."""
+        events: list[Event] = []
+        while (deadline := self.next_deadline()) is not None and deadline <= now:
+            self._now = deadline
+            for group in self._agenda.due(deadline):
+                for step in group.tracker.expire(deadline):
+                    events += self._stepped(group, step)
+                for flap in list(group.flaps):
+                    if flap.deadline <= deadline:
+                        events += self._judge(group, flap, deadline)
+                self._agenda.set(group, group.deadline)
+        self._now = max(now, self._now or now)
+        return events
+
+    def next_deadline(self) -> int | None:
+        """When the engine wants to be called next, or None."""
+        return self._agenda.next()
+
+    def finish(self) -> list[Event]:
+        """Judge what is still open with what was seen, and close it."""
+        events: list[Event] = []
+        for group in self._all():
+            for flap in list(group.flaps):
+                events += self._judge(group, flap, self._now or flap.time, last=True)
+        return events
+
+    def _segments(self, segments: TcpSegments) -> list[Event]:
+        """A batch, cut where a deadline falls into it."""
+        events: list[Event] = []
+        while len(segments):
+            events += self.advance(segments.time)
+            if self._since is None:
+                self._since = segments.time
+            deadline = self.next_deadline()
+            cut = len(segments)
+            if deadline is not None and int(segments.times[-1]) >= deadline:
+                cut = int(segments.times.searchsorted(deadline))
+            part, segments = segments.rows(slice(0, cut)), segments.rows(slice(cut, None))
+            self._hosts.segments(part, {port for service in self._services.values() for port in service.ports})
+            self._vantage.segments(part, [router for group in self._all() for router in group.tracker.tracks], self._services)
+            for address, service in self._services.items():
+                service.segments(part, self._resets(address))
+            self._now = max(self._now or 0, int(part.times[-1]))
+        return events
+
+    def _resets(self, address: str) -> Resets | None:
+        """Where connections broken at an address are counted: the newest flap of its virtual router."""
+        for group in self._all():
+            if group.flaps and address in group.tracker.addresses and group.flaps[-1].ended is None:
+                return group.flaps[-1].resets
+        return None
+
+    def _advert(self, advert: Advert) -> list[Event]:
+        self.adverts += 1
+        self._vantage.advert(advert)
+        group = self._group(advert)
+        if group is None:
+            self.overflow += 1
+            return []
+        self._hosts.learn(advert.router, advert.mac)
+        steps = group.tracker.hear(advert)
+        for address in group.tracker.addresses:
+            if address not in self._services and len(self._services) < ADDRESSES:
+                self._services[address] = Service(address)
+        events = [event for step in steps for event in self._stepped(group, step)]
+        self._conflict(group, advert)
+        for each in self._groups[group.tracker.virtual_router]:
+            while len(each.flaps) > FLAPS:
+                # Their windows are cut short.
+                events += self._judge(each, each.flaps[0], advert.time, last=True)
+            self._agenda.set(each, each.deadline)
+        return events
+
+    def _group(self, advert: Advert) -> _Group | None:
+        """The group of routers that an advert belongs to: its router is one of them, or it has an address of theirs."""
+        key = self._key(advert)
+        groups = self._groups.get(key)
+        if groups is None:
+            if len(self._groups) >= VIRTUAL_ROUTERS:
+                return None
+            groups = self._groups[key] = []
+        for group in groups:
+            if advert.router in group.tracker.tracks:
+                return group
+        for group in groups:
+            if not group.tracker.addresses or not advert.addresses or set(advert.addresses) & set(group.tracker.addresses):
+                return group
+        if len(groups) >= GROUPS:
+            return None
+        groups.append(_Group(VirtualRouterTracker(key)))
+        return groups[-1]
+
+    def _key(self, advert: Advert) -> VirtualRouter:
+        """Which virtual router an advert is about: nodes on one segment may call it by other interface names."""
+        here = VirtualRouter(advert.vrid, advert.family, advert.interface)
+        seen = advert.node, here
+        known = self._names.get(seen)
+        if known is None:
+            elsewhere = (key for key in self._groups if self._same_segment(key, advert))
+            known = here if here in self._groups else next(elsewhere, here)
+            if len(self._names) < VIRTUAL_ROUTERS:
+                self._names[seen] = known
+        return known
+
+    def _same_segment(self, key: VirtualRouter, advert: Advert) -> bool:
+        """Whether a virtual router seen by other nodes only is the one that an advert is about."""
+        if (key.vrid, key.family) != (advert.vrid, advert.family):
+            return False
+        if any(node == advert.node for (node, _), name in self._names.items() if name == key):
+            return False
+        return any(advert.router in group.tracker.tracks for group in self._groups[key])
+
+    def _conflict(self, group: _Group, advert: Advert) -> None:
+        """Two groups use one VRID on one segment: one flap of the older group for as long as both go on."""
+        groups = self._groups[group.tracker.virtual_router]
+        if len(groups) == 1 or advert.priority == 0:
+            return
+        for other in groups:
+            last = other.tracker.last
+            if other is group or last is None or advert.time - last.time > 3 * last.interval:
+                continue
+            older, foreign = (other, group) if groups.index(other) < groups.index(group) else (group, other)
+            if not any(flap.foreign for flap in older.flaps) and older.tracker.active is not None:
+                flap = self._open(older, older.tracker.active, advert.time)
+                flap.current = flap.former
+                flap.foreign = foreign.tracker.active
+
+    def _stepped(self, group: _Group, step: Step) -> list[Event]:
+        tracker = group.tracker
+        flap = group.flaps[-1] if group.flaps else None
+        match step.action:
+            case Action.ELECT:
+                at_start = self._since is not None and step.time - self._since <= max(START, tracker.patience)
+                elected = Elected(step.time, tracker.virtual_router, step.router or "", at_start)
+                return [elected, self._active(group, step.time)]
+            case Action.RESIGN | Action.LOSE:
+                self._open(group, step.former or step.router, step.time)
+                return [self._active(group, step.time)]
+            case Action.TAKE_OVER:
+                return self._taken_over(group, step, flap)
+            case Action.RESUME:
+                if flap is not None and flap.taken_over is None:
+                    flap.current = flap.former
+                return [self._active(group, step.time)]
+            case Action.REVIVE:
+                if flap is not None and flap.taken_over is None:
+                    others = len(tracker.tracks) > 1
+                    flap.current = flap.former
+                    if flap.standing is None and (step.unheard or (step.unheard is None and others)):
+                        # It went on sending (or its backups would have taken over): the silence was only ours.
+                        group.flaps.remove(flap)
+                        withdrawn = [] if flap.told is None else [FlapWithdrawn(step.time, flap.told)]
+                        return [*withdrawn, self._active(group, step.time)]
+                return [self._active(group, step.time)]
+            case Action.CLAIM:
+                if flap is not None and flap.claimed:
+                    if step.router is not None and step.router not in flap.contenders:
+                        flap.contenders.append(step.router)
+                elif not self._expected(group, step):
+                    claimed = self._open(group, tracker.active, step.time)
+                    claimed.current = claimed.former
+                    claimed.contenders.append(step.router or "")
+            case Action.NOTHING:
+                pass
+        return []
+
+    def _expected(self, group: _Group, step: Step) -> bool:
+        """Whether a claim by a router that the Active one outranks is the end of a flap rather than one of its own.
+
+        The loser of an election goes on for some milliseconds; a router that was frozen or cut off claims once more.
+        """
+        for flap in group.flaps:
+            if flap.contested(step.time):
+                return True
+            if step.router == flap.former and flap.taken_over is not None and flap.current == group.tracker.active:
+                runs = group.tracker.tracks[step.router or ""].runs
+                if not any(flap.taken_over < run.first < step.time and run.last < step.time for run in runs):
+                    return True
+        return False
+
+    def _open(self, group: _Group, former: str | None, time: int) -> OpenFlap:
+        for older in group.flaps:
+            if older.ended is None:
+                older.ended = time
+        router = group.tracker.virtual_router
+        flap = OpenFlap(
+            id=f"{rfc3339(time)}-{router.family.label}-{router.vrid}",
+            opened=time,
+            time=time,
+            known=max(time, self._now or time),
+            former=former,
+        )
+        group.flaps.append(flap)
+        return flap
+
+    def _taken_over(self, group: _Group, step: Step, flap: OpenFlap | None) -> list[Event]:
+        router = step.router or ""
+        pending = flap is not None and flap.taken_over is None and (flap.current is None or router in flap.contenders)
+        if flap is not None and pending:
+            flap.contenders = [contender for contender in flap.contenders if contender != router]
+            flap.taken(step.time, router)
+        elif flap is not None and flap.contested(step.time) and router != flap.former:
+            # A second backup wins the same election.
+            if flap.current is not None and flap.current not in flap.contenders:
+                flap.contenders.append(flap.current)
+            flap.current = router
+        else:
+            self._open(group, step.former, step.time).taken(step.time, router)
+        return [self._active(group, step.time)]
+
+    def _active(self, group: _Group, time: int) -> ActiveChanged:
+        tracker = group.tracker
+        holds = tracker.state.value in ("active", "contested")
+        return ActiveChanged(
+            time,
+            tracker.virtual_router,
+            tracker.active if holds else None,
+            tracker.priority if holds else None,
+            tracker.addresses,
+        )
+
+    def _judge(self, group: _Group, flap: OpenFlap, now: int, *, last: bool = False) -> list[Event]:
+        closing = last or flap.closing
+        elapsed = now - flap.base
+        self._contenders(group, flap)
+        view = self._view(group, flap, now)
+        verdict = flap.standing or judge(view)
+        certain = verdict.confidence is Confidence.CERTAIN
+        settled = elapsed >= SETTLING or (certain and verdict.warranted is not Warranted.UNKNOWN and view.taken_over is not None)
+        if certain and settled:
+            flap.standing = verdict
+        told = Flap(
+            id=flap.id,
+            time=flap.time,
+            virtual_router=group.tracker.virtual_router,
+            addresses=group.tracker.addresses,
+            former=flap.former,
+            current=flap.current,
+            verdict=verdict,
+            outage=outage(view),
+            dual_active=dual_active(view),
+            misdirected=misdirected(view),
+            connections=self._connections(group, flap, now),
+        )
+        flap.judged += 1
+        if closing:
+            group.flaps.remove(flap)
+            return [FlapJudged(now, told, FlapStage.CLOSED, not flap.counted)]
+        changed = flap.told is None or flap.told.verdict != verdict
+        if not settled or not changed:
+            return []
+        flap.told = told
+        counts = flap.standing is not None and not flap.counted
+        flap.counted = flap.counted or counts
+        stage = FlapStage.STANDING if flap.standing is not None else FlapStage.PROVISIONAL
+        return [FlapJudged(now, told, stage, counts)]
+
+    def _contenders(self, group: _Group, flap: OpenFlap) -> None:
+        """Routers that claimed the addresses in the flap's election and lost it."""
+        if flap.taken_over is None:
+            return
+        for router, track in group.tracker.tracks.items():
+            if router in (flap.former, flap.current, *flap.contenders):
+                continue
+            for run in track.runs:
+                if run.priority > 0 and run.last >= flap.taken_over and flap.contested(run.first):
+                    flap.contenders.append(router)
+                    break
+
+    def _connections(self, group: _Group, flap: OpenFlap, now: int) -> Connections:
+        """What was broken, where the new holder's TCP could be seen: only there connections are opened and reset."""
+        after = _together(self._serving(group), flap.base, now if flap.ended is None else flap.ended)
+        if not (after.syn_ack or after.orphaned or after.refused):
+            return Connections(None, None, None)
+        resets = flap.resets
+        return Connections(len(resets.reset) + resets.beyond, len(resets.refused), len(resets.clients))
+
+    def _serving(self, group: _Group) -> list[Service]:
+        return [self._services[address] for address in group.tracker.addresses if address in self._services]
+
+    def _view(self, group: _Group, flap: OpenFlap, now: int) -> FlapView:
+        tracker = group.tracker
+        since = self._since if self._since is not None else flap.opened
+        silent = self.coverage.silent(flap.base)
+        concluded = self._vantage.taps(tracker.tracks)
+        taps = {router: node for router, node in concluded.items() if node not in silent}
+        local = self._ownership.owners(tracker.tracks, concluded)
+        view = FlapView(
+            virtual_router=tracker.virtual_router,
+            addresses=tracker.addresses,
+            now=now,
+            time=flap.time,
+            former=flap.former,
+            current=flap.current,
+            taken_over=flap.taken_over,
+            runs={router: tuple(track.runs) for router, track in tracker.tracks.items()},
+            heard={
+                router: {node: tuple(times) for node, times in track.heard.items()} for router, track in tracker.tracks.items()
+            },
+            contenders=tuple(flap.contenders),
+            foreign=self._foreign(group, flap),
+            ended=flap.ended,
+            address_changes=self._ownership.changes(tracker.addresses),
+            link_changes=self._ownership.links(),
+            neighbours=self._ownership.claims(tracker.addresses),
+            life=LifeSigns(),
+            service_before=ServiceCounts(),
+            service_during=ServiceCounts(),
+            probes_around=(),
+            probes=(),
+            local=local,
+            taps=taps | {router: node for router, node in local.items() if node not in silent},
+            trouble=flap.opened,
+            observed_since=since,
+            missed=sum(track.missed for track in tracker.tracks.values()),
+            frames_lost=self.coverage.lost_between(flap.opened - BEFORE, now),
+        )
+        last = view.last_before
+        drop = view.drop()
+        trouble = drop[1].first if drop is not None else last.first if last is not None and last.priority == 0 else None
+        if trouble is None:
+            trouble = last.last if last is not None else flap.opened
+        moved = flap.taken_over if flap.taken_over is not None else now
+        host = self._hosts.get(flap.former)
+        services = self._serving(group)
+        ports = {port for service in services for port in service.ports}
+        return replace(
+            view,
+            trouble=trouble,
+            life=self._life(host, last, moved),
+            service_before=_together(services, trouble - BEFORE, trouble - 1),
+            service_during=_together(services, trouble, moved),
+            probes_around=host.checked(ports, trouble - 3 * BEFORE, min(now, moved + BEFORE)) if host is not None else (),
+            probes=host.checked(ports, trouble, moved) if host is not None else (),
+        )
+
+    @staticmethod
+    def _life(host: Host | None, last: Run | None, moved: int) -> LifeSigns:
+        """Life signs from when the router's next advert was overdue until some seconds after the move."""
+        if host is None or last is None:
+            return LifeSigns()
+        overdue = last.last + (last.interval + last.interval // 8 if last.priority > 0 else 0)
+        return host.between(overdue, max(moved, overdue) + AFTER)
+
+    def _foreign(self, group: _Group, flap: OpenFlap) -> tuple[Run, ...]:
+        """What the other groups of the same VRID advertise, where the flap is about them."""
+        if flap.foreign is None:
+            return ()
+        others = (other for other in self._groups[group.tracker.virtual_router] if other is not group)
+        return tuple(track.runs[-1] for other in others for track in other.tracker.tracks.values() if track.runs)
+
+
+def _together(services: list[Service], begin: int, end: int) -> ServiceCounts:
+    """The counts of the address that saw most: the virtual addresses of one router share a proxy."""
+    counts = [service.between(begin, end) for service in services]
+    return max(counts, key=lambda entry: entry.syn_ack + entry.data + entry.refused, default=ServiceCounts())

@@ -1,0 +1,82 @@
+"""A flap from its first sign to its close: what is still open about it, and when it is to be judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from observer.engine.service import Resets
+from observer.model.time import MILLISECOND, SECOND
+
+if TYPE_CHECKING:
+    from observer.model.flaps import Flap
+    from observer.model.verdicts import Verdict
+
+CONTEST = 150 * MILLISECOND
+"""Routers that claim the addresses within this time of each other contest one election (1 to 40 ms were measured)."""
+
+SETTLING = 5 * SECOND
+"""From here on the best that can be said is said, even if it is not certain."""
+
+WINDOW = 60 * SECOND
+"""How long a flap is watched: clients that ping when idle reset as late as 45 s after the move (client-go: 30 s and 15 s)."""
+
+JUDGEMENTS = (CONTEST, SECOND, 2 * SECOND, SETTLING, 15 * SECOND, 30 * SECOND, WINDOW)
+"""When a flap is judged, after the move (or, while there is none, after its first sign)."""
+
+
+@dataclass(slots=True)
+class OpenFlap:
+    """A flap that is not closed yet."""
+
+    id: str
+    opened: int
+    """First sign: resignation, last advert before a silence, or the take-over itself."""
+    time: int
+    known: int
+    """When it could first be known of: a silence, only at its end."""
+    former: str | None
+    current: str | None = None
+    taken_over: int | None = None
+    contenders: list[str] = field(default_factory=list)
+    judged: int = 0
+    """How many of ``JUDGEMENTS`` are done."""
+    standing: Verdict | None = None
+    counted: bool = False
+    told: Flap | None = None
+    """As it was last told."""
+    resets: Resets = field(default_factory=Resets)
+    ended: int | None = None
+    """When a later flap of the virtual router began, to which resets and announcements belong from then on."""
+    foreign: str | None = None
+    """Router of another group with the same VRID, where the flap is their conflict."""
+
+    @property
+    def base(self) -> int:
+        """What the times of ``JUDGEMENTS`` count from."""
+        return self.taken_over if self.taken_over is not None else self.known
+
+    @property
+    def deadline(self) -> int:
+        """When it is to be judged next."""
+        return self.base + JUDGEMENTS[self.judged]
+
+    @property
+    def claimed(self) -> bool:
+        """Its matter is that others claim the addresses of a router that goes on."""
+        return self.taken_over is None and self.foreign is None and self.current is not None and bool(self.contenders)
+
+    @property
+    def closing(self) -> bool:
+        """The next judgement is the last."""
+        return self.judged == len(JUDGEMENTS) - 1
+
+    def taken(self, time: int, router: str) -> None:
+        """A router took over: the clock of the judgements starts again."""
+        self.time = self.taken_over = time
+        self.current = router
+        self.judged = 0
+
+    def contested(self, time: int) -> bool:
+        """Whether a claim at this time belongs to the election that this flap began with."""
+        return self.taken_over is not None and time - self.taken_over < CONTEST

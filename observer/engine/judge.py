@@ -1,0 +1,141 @@
+"""From a view of a flap to its verdict and cost: asks every rule, weighs the answers, adds what could not be seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from observer.model.flaps import Bounds
+from observer.model.observations import NeighbourKind
+from observer.model.time import SECOND
+from observer.model.verdicts import Confidence, Finding, RuledOut, Verdict
+from observer.rules import RULES
+from observer.rules.silence import SILENT
+from observer.rules.warranted import warranted
+
+if TYPE_CHECKING:
+    from observer.rules.view import FlapView
+
+SHORT = 10 * SECOND
+"""An observation that began less than this before the move may have missed what led to it."""
+
+
+def judge(view: FlapView) -> Verdict:
+    """The verdict that the evidence supports at ``view.now``; the last rule always finds something."""
+    findings: list[Finding] = []
+    ruled_out: list[RuledOut] = []
+    for rule in RULES:
+        answer = rule.find(view)
+        if isinstance(answer, Finding):
+            findings.append(answer)
+        elif answer is not None:
+            ruled_out.append(RuledOut(rule.cause, answer))
+    fallback = findings.pop()
+    findings.sort(key=lambda finding: -finding.confidence)
+    best = findings[0] if findings else fallback
+    rivals = findings[1:]
+    confidence = best.confidence
+    if rivals and rivals[0].confidence is confidence:
+        if confidence is Confidence.CERTAIN:
+            # Both cannot be: the evidence is not as decisive as it looks.
+            confidence = Confidence.LIKELY
+        elif confidence is Confidence.POSSIBLE:
+            # Nothing prefers one to the other: naming either would be a guess.
+            proofs = (evidence for finding in (fallback, *findings) for evidence in finding.evidence)
+            best, rivals = replace(fallback, evidence=tuple(dict.fromkeys(proofs))), findings
+    answer, proof, unseen = warranted(view, best)
+    blind_spots = [*best.blind_spots, *unseen, *_blind(view)]
+    blind_spots += [f"{other.cause.value} would fit as well ({other.confidence.label})" for other in rivals]
+    return Verdict(
+        cause=best.cause,
+        confidence=confidence,
+        warranted=answer,
+        check=best.check,
+        evidence=tuple(sorted((*best.evidence, *proof), key=lambda entry: (entry.time, entry.statement))),
+        ruled_out=tuple(ruled_out),
+        blind_spots=tuple(dict.fromkeys(blind_spots)),
+    )
+
+
+def _blind(view: FlapView) -> list[str]:
+    blind = []
+    if view.former is not None and view.former not in view.local:
+        blind.append(f"the node of {view.former} was not observed from inside: its addresses, link and processes are unknown")
+    if view.frames_lost:
+        blind.append(f"{view.frames_lost} frames were lost by the capture around the flap")
+    if view.time - view.observed_since < SHORT:
+        blind.append("the observation began only shortly before")
+    return blind
+
+
+def outage(view: FlapView) -> Bounds:
+    """How long nobody answered for the addresses, as far as adverts and announcements tell."""
+    last = view.last_before
+    if last is None:
+        return Bounds(0, None)
+    end = view.taken_over
+    if end is None:
+        resumed = [run.first for run in view.runs.get(last.router, ()) if run.first > last.last and run.priority > 0]
+        end = resumed[0] if resumed else None
+    if end is None and last.priority > 0 and view.current == view.former and view.contenders:
+        return Bounds(0, 0)
+    if end is None:
+        return Bounds(0, None)
+    announced = _announced(view, end)
+    latest = announced if announced is not None else end
+    if last.priority == 0:
+        # keepalived removes the addresses when it resigns.
+        return Bounds(max(0, end - last.last), max(0, latest - last.first))
+    if end - last.last < SILENT * last.interval:
+        # The former router was there until the new one announced itself.
+        return Bounds(0, max(0, latest - end))
+    return Bounds(0, max(0, latest - last.last))
+
+
+def dual_active(view: FlapView) -> Bounds:
+    """How long two routers advertised side by side after the move; the claim may have lasted an interval longer."""
+    begin = view.taken_over if view.taken_over is not None else view.time
+    rivals = [router for router in (view.former, *view.contenders) if router is not None and router != view.current]
+    overlap, interval = 0, 0
+    for router in rivals:
+        for run in view.runs.get(router, ()):
+            last = run.last if view.ended is None else min(run.last, view.ended)
+            if last >= begin and run.first <= begin + 3 * run.interval and run.priority > 0:
+                overlap = max(overlap, last - begin)
+                interval = run.interval
+    return Bounds(overlap, overlap + interval if overlap or interval else 0)
+
+
+def misdirected(view: FlapView) -> int | None:
+    """Nanoseconds for which the last announcement of the addresses was not the Active Router's."""
+    takeover = view.takeover
+    if takeover is None or takeover.mac is None or view.taken_over is None:
+        return None
+    end = view.ended if view.ended is not None else view.now
+    announcements = [
+        message
+        for message in view.neighbours
+        if message.kind is NeighbourKind.ANNOUNCEMENT and view.taken_over <= message.time < end
+    ]
+    if not announcements:
+        return None
+    total, wrong_since = 0, None
+    for message in announcements:
+        if message.mac == takeover.mac:
+            total += message.time - wrong_since if wrong_since is not None else 0
+            wrong_since = None
+        elif wrong_since is None and message.mac in _losers(view):
+            wrong_since = message.time
+    return total + (end - wrong_since if wrong_since is not None else 0)
+
+
+def _losers(view: FlapView) -> set[str]:
+    routers = (*view.contenders, view.former)
+    return {run.mac for router in routers for run in view.runs.get(router or "", ()) if run.mac is not None}
+
+
+def _announced(view: FlapView, begin: int) -> int | None:
+    for message in view.neighbours:
+        if message.kind is NeighbourKind.ANNOUNCEMENT and message.time >= begin:
+            return message.time
+    return None

@@ -1,0 +1,341 @@
+"""What was seen, when, and by which node: the only input of the engine.
+
+Every observation carries ``time`` (nanoseconds since the epoch) and ``node`` (the name of the vantage point). Addresses are
+strings in their canonical form (RFC 5952 for IPv6), MAC addresses are lower case with colons. ``None`` means not observed.
+Nothing here holds VRRP authentication data: see ``Advert.authentication_group``.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Family(enum.IntEnum):
+    """Address family of a virtual router."""
+
+    IPV4 = 4
+    IPV6 = 6
+
+    @property
+    def label(self) -> str:
+        """As metrics and JSON name it."""
+        return "ipv4" if self is Family.IPV4 else "ipv6"
+
+
+class Authentication(enum.StrEnum):
+    """How an advertisement was authenticated (RFC 3768 5.3.6; RFC 2338 for the first three)."""
+
+    NONE = "none"
+    SIMPLE = "simple"
+    AH = "ah"
+    MD5 = "md5"
+    """Cisco's type 254."""
+    HMAC = "hmac"
+    """The 28-byte trailer of keepalived 2.4's ``auth_hmac``."""
+    OTHER = "other"
+
+
+class ChecksumForm(enum.StrEnum):
+    """What the VRRP checksum was computed over; both are legal for VRRPv3 over IPv4 in the field."""
+
+    MESSAGE = "message"
+    PSEUDO_HEADER = "pseudo_header"
+    PSEUDO_HEADER_MULTICAST = "pseudo_header_multicast"
+    """Old keepalived in unicast: the pseudo-header of 224.0.0.18 on a packet sent elsewhere."""
+    UNVERIFIED = "unverified"
+    """The capture holds less than the checksum covers."""
+
+
+class NeighbourKind(enum.StrEnum):
+    """What an ARP or Neighbour Discovery message says."""
+
+    REQUEST = "request"
+    """Who has the target address?"""
+    REPLY = "reply"
+    """The sender holds the address, told to the one who asked."""
+    ANNOUNCEMENT = "announcement"
+    """The sender holds the address, told to everybody: gratuitous ARP (either operation), unsolicited advertisement."""
+
+
+class SourceState(enum.StrEnum):
+    """Whether a source of observations is listening."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advert:
+    """A VRRP Advertisement that passed every check of ``wire.vrrp``."""
+
+    time: int
+    node: str
+    interface: str | None
+    router: str
+    """Source address: the sender's primary address (its link-local address in IPv6)."""
+    destination: str
+    mac: str | None
+    """Link-layer source; often the Virtual Router MAC in routers, the interface's own in keepalived."""
+    family: Family
+    version: int
+    vrid: int
+    priority: int
+    interval: int
+    """Advertised interval in nanoseconds."""
+    addresses: tuple[str, ...]
+    authentication: Authentication
+    authentication_group: int
+    """Equal for adverts with equal authentication data: a small ordinal in order of appearance, 0 for none."""
+    checksum: ChecksumForm
+    ttl: int
+    ident: int | None
+    """IPv4 identification, which keepalived counts up by itself; None in IPv6."""
+    outgoing: bool | None = None
+
+    @property
+    def unicast(self) -> bool:
+        """Sent to one peer rather than to the group."""
+        return self.destination not in ("224.0.0.18", "ff02::12")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Malformed:
+    """A frame for VRRP (or one that looks like it) that failed a check; ``reason`` is a ``wire.errors.Reason`` value."""
+
+    time: int
+    node: str
+    interface: str | None
+    reason: str
+    router: str | None = None
+    vrid: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """An ARP or Neighbour Discovery message."""
+
+    time: int
+    node: str
+    interface: str | None
+    kind: NeighbourKind
+    mac: str
+    """Link-layer address that the message binds to ``sender`` (or, in a REQUEST, that asks)."""
+    sender: str
+    """Address that the sender says is its own: the claimed one in REPLY and ANNOUNCEMENT, the asker's in REQUEST."""
+    target: str
+    """REQUEST: the address asked for. REPLY and ANNOUNCEMENT: the asker's address, or ``sender`` again."""
+    outgoing: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A host's kernel says that no process takes VRRP there (ICMP protocol unreachable): it lives, its keepalived does not."""
+
+    time: int
+    node: str
+    interface: str | None
+    router: str
+    """The host, by the source address of the ICMP message."""
+
+
+class Tcp(enum.IntFlag):
+    """TCP header flags (RFC 9293 3.1)."""
+
+    FIN = 0x01
+    SYN = 0x02
+    RST = 0x04
+    PSH = 0x08
+    ACK = 0x10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TcpSegments:
+    """TCP segments of one vantage point as columns, in order of time; row *i* of every column is one segment.
+
+    Holds segments with SYN, FIN or RST, and in replay those that carry data. Addresses are two 64-bit words, high and low, IPv4
+    mapped into IPv6 (RFC 4291 2.5.5.2), so that both families go the same way.
+    """
+
+    node: str
+    interface: str | None
+    times: NDArray[np.int64]
+    sources: NDArray[np.uint64]
+    """Shape (n, 2)."""
+    destinations: NDArray[np.uint64]
+    """Shape (n, 2)."""
+    source_ports: NDArray[np.uint16]
+    destination_ports: NDArray[np.uint16]
+    flags: NDArray[np.uint8]
+    sequence: NDArray[np.uint32]
+    acknowledgement: NDArray[np.uint32]
+    windows: NDArray[np.uint16]
+    payloads: NDArray[np.uint32]
+    """Bytes of data, from the IP header's length and not from what was captured."""
+    macs: NDArray[np.uint64]
+    """Link-layer source as a number, 0 where the link layer has none."""
+
+    @property
+    def time(self) -> int:
+        """Time of the first segment."""
+        return int(self.times[0])
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def rows(self, selection: Any) -> TcpSegments:
+        """The segments of a slice, a mask or an index array."""
+        return TcpSegments(
+            node=self.node,
+            interface=self.interface,
+            times=self.times[selection],
+            sources=self.sources[selection],
+            destinations=self.destinations[selection],
+            source_ports=self.source_ports[selection],
+            destination_ports=self.destination_ports[selection],
+            flags=self.flags[selection],
+            sequence=self.sequence[selection],
+            acknowledgement=self.acknowledgement[selection],
+            windows=self.windows[selection],
+            payloads=self.payloads[selection],
+            macs=self.macs[selection],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressChange:
+    """The kernel added or removed an address of this node (RTM_NEWADDR, RTM_DELADDR)."""
+
+    time: int
+    node: str
+    interface: str
+    address: str
+    present: bool
+    initial: bool = False
+    """Part of the state found at the start (or after lost messages), not a change seen to happen."""
+    requester: int | None = None
+    """Netlink port of who asked for it (nlmsg_pid); 0 is the kernel itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkChange:
+    """The kernel reported an interface of this node (RTM_NEWLINK, RTM_DELLINK)."""
+
+    time: int
+    node: str
+    interface: str
+    up: bool
+    """Administratively up and with carrier (IFF_UP and IFF_LOWER_UP)."""
+    mac: str | None = None
+    initial: bool = False
+
+
+class LogKind(enum.StrEnum):
+    """What a line of keepalived's log says; its own words are in ``wire.log_lines``."""
+
+    ENTERED_ACTIVE = "entered_active"
+    ENTERED_BACKUP = "entered_backup"
+    ENTERED_FAULT = "entered_fault"
+    ADVERTISEMENT_TIMEOUT = "advertisement_timeout"
+    """Active_Down_Interval (or Skew_Time after a priority 0) passed without an accepted advert."""
+    PRIORITY_ZERO_RECEIVED = "priority_zero_received"
+    PRIORITY_ZERO_SENT = "priority_zero_sent"
+    PRIORITY_CHANGED = "priority_changed"
+    """Effective priority; during a reload it is logged although the wire never shows it."""
+    LOWER_PRIORITY_DISCARDED = "lower_priority_discarded"
+    ELECTION_FORCED = "election_forced"
+    """An Active router heard a lower one and advertises at once."""
+    HIGHER_PRIORITY_RECEIVED = "higher_priority_received"
+    HIGHER_ADDRESS_RECEIVED = "higher_address_received"
+    """Of the same priority."""
+    CHECK_RETURNED = "check_returned"
+    """A script's exit status is another than last time; what that means depends on ``rise`` and ``fall``."""
+    CHECK_FAILED = "check_failed"
+    CHECK_TIMED_OUT = "check_timed_out"
+    """keepalived ended it, or timeout(1) did (status 124): nothing is known about the checked thing."""
+    CHECK_SUCCEEDED = "check_succeeded"
+    TIMER_EXPIRED = "timer_expired"
+    """keepalived did not run for a while (``seconds``)."""
+    LINK_DOWN = "link_down"
+    LINK_UP = "link_up"
+    ADDRESS_REMOVED = "address_removed"
+    """By somebody else: keepalived 2 does not log its own removals so."""
+    ADDRESS_ADDED = "address_added"
+    AUTHENTICATION_FAILED = "authentication_failed"
+    ADDRESS_MISSING = "address_missing"
+    """An advert does not list an address that is configured here."""
+    ADDRESS_COUNT_MISMATCH = "address_count_mismatch"
+    INTERVAL_MISMATCH = "interval_mismatch"
+    UNKNOWN_VRID = "unknown_vrid"
+    STARTING = "starting"
+    STOPPING = "stopping"
+    RELOADING = "reloading"
+    CHILD_DIED = "child_died"
+    """The VRRP process died and its parent starts another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEvent:
+    """A line of keepalived's log that is understood. Lines that are not are kept nowhere: they may hold secrets."""
+
+    time: int
+    """As good as the log's time stamps: often to the second only, rounded down."""
+    node: str
+    kind: LogKind
+    instance: str | None = None
+    """keepalived's name for the virtual router."""
+    router: str | None = None
+    """Source address of the advert that it is about."""
+    check: str | None = None
+    """Name of the script or process that is tracked."""
+    status: int | None = None
+    """Exit status of the script."""
+    before: int | None = None
+    """Old priority; own priority, address count or interval (seconds) where the line compares."""
+    after: int | None = None
+    """New priority; the received priority, address count or interval (seconds); the VRID that is unknown."""
+    seconds: float | None = None
+    """How late a timer was."""
+    subject: str | None = None
+    """Interface of LINK_* and UNKNOWN_VRID, address of ADDRESS_REMOVED, ADDRESS_ADDED and ADDRESS_MISSING."""
+    detail: str = ""
+    """keepalived's own words, for evidence to quote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceChange:
+    """A source began or ceased to listen; what is silent in between was really silent."""
+
+    time: int
+    node: str
+    source: str
+    state: SourceState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesLost:
+    """A source lost frames or messages since its last report: silence around here is weak evidence."""
+
+    time: int
+    node: str
+    source: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Not seen anywhere: everything up to this time has been delivered, so silence until then is real."""
+
+    time: int
+
+
+Observation: TypeAlias = (
+    Advert | Malformed | Neighbour | Refused | TcpSegments | AddressChange | LinkChange | LogEvent | SourceChange | FramesLost
+)

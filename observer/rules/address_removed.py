@@ -1,0 +1,50 @@
+"""The address was deleted outside keepalived.
+
+On the wire: one priority-0 advert, and the same sender resumes by itself after its own Skew_Time, or another takes over
+meanwhile. On the node: the kernel reports the removal some milliseconds before the priority 0 is sent.
+
+What to do: find who removed it: a network manager, a script, a container that cleans up at its start.
+
+Not to be confused with: `stopped` (the removal follows the priority 0, and the sender stays silent).
+"""
+
+from observer.model.time import SECOND, duration
+from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.check_failed import FAULT_PAIR
+from observer.rules.process import counts, unheard
+from observer.rules.view import FlapView
+
+LEAD = 2 * SECOND
+"""keepalived reacts to a removal in about 5 ms; a loaded node takes longer."""
+
+
+def find(view: FlapView) -> Finding | str:
+    """A deleted address as the cause, or why not."""
+    resignation = view.resignation
+    if resignation is None:
+        return "no priority-0 advert was seen"
+    if resignation.count > 1 and resignation.last - resignation.first <= FAULT_PAIR:
+        return f"{resignation.router} sent {resignation.count} priority-0 adverts: a FAULT"
+    given_up = Evidence(resignation.first, f"{resignation.router} resigned with one priority-0 advert", resignation.node)
+    node = view.local.get(resignation.router)
+    for change in view.address_changes:
+        lead = resignation.first - change.time
+        if change.node == node and not change.present and not change.initial and 0 < lead <= LEAD:
+            gone = Evidence(change.time, f"{change.address} was removed {duration(lead)} before that", node)
+            return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (gone, given_up))
+    back = view.came_back
+    if back is None:
+        return f"{resignation.router} did not come back"
+    same = counts(view.held or back) and unheard(resignation, back) is not None
+    if view.current != view.former:
+        if not same:
+            return f"{resignation.router} did not resume by itself"
+        goes_on = Evidence(back.first, f"the same process went on at {back.router}: it was not stopped", back.node)
+        group = "a FAULT of another member of a sync group leaves the same on the wire"
+        return Finding(Cause.ADDRESS_REMOVED, Confidence.LIKELY, (given_up, goes_on), (group,))
+    resumed = Evidence(back.first, f"{back.router} resumed by itself {duration(back.first - resignation.last)} later", back.node)
+    if counts(view.held or back) and unheard(resignation, back) == 0:
+        return Finding(
+            Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (given_up, resumed), ("who removed the address is not on the wire",)
+        )
+    return Finding(Cause.ADDRESS_REMOVED, Confidence.LIKELY, (given_up, resumed), ("the removal itself was not seen",))

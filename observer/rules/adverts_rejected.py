@@ -1,0 +1,51 @@
+"""Adverts arrived, but a router could not accept them, and took over all the same.
+
+On the wire: a router claims the address while the Active one advertises on schedule, and the adverts of the two differ in
+what a receiver must check: authentication, address list, interval (VRRPv2), version, TTL.
+
+What to do: make the named setting equal on all routers of the group.
+
+Not to be confused with: `receiver_deaf` (nothing is wrong with the adverts), `vrid_conflict` (another group altogether).
+"""
+
+from observer.model.time import seconds
+from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.rejected import unfounded
+from observer.rules.view import FlapView, Run
+
+
+def find(view: FlapView) -> Finding | str:
+    """Rejected adverts as the cause, or why not."""
+    claim = unfounded(view)
+    if isinstance(claim, str):
+        return claim
+    reasons = differences(claim.owner, claim.claimant)
+    if not reasons:
+        return f"nothing is wrong with the adverts of {claim.owner.router}"
+    evidence = (
+        Evidence(claim.owner.last, f"{claim.owner.router} advertised on schedule at {claim.owner.priority}", claim.owner.node),
+        Evidence(claim.claimant.first, f"{claim.claimant.router} claimed the address all the same", claim.claimant.node),
+        Evidence(claim.claimant.first, f"their adverts differ: {'; '.join(reasons)}", claim.claimant.node),
+    )
+    if claim.heard and claim.intact:
+        return Finding(Cause.ADVERTS_REJECTED, Confidence.CERTAIN, evidence)
+    return Finding(
+        Cause.ADVERTS_REJECTED,
+        Confidence.LIKELY,
+        evidence,
+        () if claim.heard else (f"whether the adverts arrived at {claim.claimant.router} was not seen",),
+    )
+
+
+def differences(owner: Run, claimant: Run) -> list[str]:
+    """What a receiver must check (RFC 3768 7.1, RFC 9568 7.1) that is not equal in the adverts of two routers."""
+    reasons = []
+    if owner.version != claimant.version:
+        reasons.append(f"version {owner.version} and {claimant.version}")
+    if owner.authentication_group != claimant.authentication_group:
+        reasons.append("authentication")
+    if set(owner.addresses) != set(claimant.addresses):
+        reasons.append(f"addresses {', '.join(owner.addresses)} and {', '.join(claimant.addresses)}")
+    if owner.version == claimant.version == 2 and owner.interval != claimant.interval:
+        reasons.append(f"interval {seconds(owner.interval):g} s and {seconds(claimant.interval):g} s")
+    return reasons

@@ -1,0 +1,110 @@
+"""A tracked check failed: it lowered the Active Router's priority, or put it in FAULT.
+
+On the wire: the same sender goes on at a lower priority and then a router with a higher one takes over, after the three
+adverts that it discards (keepalived: ``weight``). Without a weight, failure means FAULT: two priority-0 adverts within a
+millisecond or so, where an orderly stop sends one.
+
+What to do: find out which check failed and what it tests. A check that asks the apiservers *through* HAProxy fails on healthy
+proxies when etcd or an apiserver is in trouble; it should ask HAProxy itself. `warranted` tells whether the proxy was well.
+
+Not to be confused with: `stopped` (one priority 0, and no lower priority before), `preempted` (the former router's own
+priority never fell), `reloaded` (the change of priority comes with adverts that are off schedule).
+"""
+
+from observer.model.time import MILLISECOND, clock_time, duration
+from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.process import restarted
+from observer.rules.view import FlapView, Run
+
+FAULT_PAIR = 100 * MILLISECOND
+"""Two priority-0 adverts closer than this are one FAULT. keepalived 2.2.7 sends them 0.58 ms apart; an orderly stop sends one."""
+
+STEADY = 2
+"""Adverts at the higher priority that make it the router's usual one, rather than one passing value."""
+
+
+def find(view: FlapView) -> Finding | str:
+    """A failed check as the cause, or why not."""
+    held = view.held
+    if held is None:
+        return "no advert of the former Active Router at a real priority was seen before the move"
+    if view.same_group() is False:
+        return "the router that took over is not of the same group (other addresses or authentication)"
+    resignation = view.resignation
+    if resignation is not None:
+        return _fault(view, resignation)
+    return _lowered(view, held)
+
+
+def _fault(view: FlapView, resignation: Run) -> Finding | str:
+    gap = resignation.last - resignation.first
+    if resignation.count < 2 or gap > FAULT_PAIR:
+        return f"{resignation.router} gave up with one priority-0 advert, where a FAULT sends two"
+    if view.current == view.former:
+        return f"{resignation.router} resumed by itself"
+    evidence = Evidence(
+        resignation.first,
+        f"{resignation.router} sent {resignation.count} priority-0 adverts {duration(gap)} apart: it entered FAULT",
+        resignation.node,
+    )
+    # Without identification (IPv6) a copy of one advert, as on a mirror port, cannot be told from a second one.
+    distinct = resignation.first_ident is not None and resignation.first_ident != resignation.last_ident
+    blind = ("which check failed is not on the wire",)
+    if distinct:
+        return Finding(Cause.CHECK_FAILED, Confidence.CERTAIN, (evidence,), blind)
+    return Finding(
+        Cause.CHECK_FAILED,
+        Confidence.LIKELY,
+        (evidence,),
+        (*blind, "the two priority-0 adverts carry no distinct identification: one may be a copy of the other"),
+    )
+
+
+def _lowered(view: FlapView, held: Run) -> Finding | str:
+    drop = view.drop()
+    if drop is None:
+        return f"the priority of {held.router} did not fall while it was Active"
+    before, after = drop
+    if restarted(before, after):
+        return f"{held.router} changed its priority with a reload: its identification began anew"
+    if held.priority >= before.priority:
+        return f"{held.router} had its priority of {before.priority} back before the move"
+    takeover = view.takeover
+    evidence = [
+        Evidence(
+            after.first,
+            f"{after.router} lowered its priority from {before.priority} to {after.priority}"
+            f" ({after.priority - before.priority:+d})",
+            after.node,
+        )
+    ]
+    if takeover is None or view.taken_over is None:
+        return f"the priority of {held.router} fell to {held.priority}, but nobody took over"
+    if takeover.router == held.router:
+        return f"the priority of {held.router} fell to {held.priority}, but it kept the address"
+    if takeover.priority <= held.priority:
+        return (
+            f"the priority of {held.router} fell to {held.priority}, but {takeover.router} advertises"
+            f" {takeover.priority}, which is not more"
+        )
+    evidence.append(
+        Evidence(
+            view.taken_over,
+            f"{takeover.router} took over at priority {takeover.priority},"
+            f" {duration(view.taken_over - before.last)} after the last advert at {before.priority}"
+            f" ({clock_time(before.last)})",
+            takeover.node,
+        )
+    )
+    confidence, blind = Confidence.CERTAIN, ["which check failed is not on the wire"]
+    if before.count < STEADY:
+        confidence = Confidence.LIKELY
+        blind.append(f"only {before.count} advert at priority {before.priority} was seen before the fall")
+    # keepalived keeps its schedule when a check changes the priority, and breaks it when it reloads.
+    if after.off_schedule is not None and after.off_schedule - after.first < after.interval:
+        confidence = Confidence.LIKELY
+        blind.append("adverts off schedule around the fall: a reload with another priority looks like this")
+    if (view.silence or 0) > 2 * held.interval + held.interval // 2:
+        confidence = Confidence.LIKELY
+        blind.append(f"{held.router} had fallen silent as well before the move")
+    return Finding(Cause.CHECK_FAILED, confidence, tuple(evidence), tuple(blind))

@@ -1,0 +1,110 @@
+"""keepalived died without resigning, and its node lives.
+
+On the wire: silence, yet the node still answers ARP or ND for the address, or still holds it: two holders. In unicast its
+kernel answers the new router's adverts with ICMP, for no process takes VRRP there any more. If keepalived comes back it is a
+new process, which counts the identification of its adverts from the start.
+
+What to do: remove the address on the old node if keepalived does not come back there; look for an OOM kill or a crash.
+
+Not to be confused with: `daemon_stalled` (the same process resumes; until it does, nothing on the wire tells the two apart),
+`node_lost` (nothing at all from the node any more), `partition` (it goes on advertising where we cannot hear it).
+"""
+
+from observer.model.observations import NeighbourKind
+from observer.model.time import SECOND
+from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.process import restarted, unheard
+from observer.rules.silence import fell_silent
+from observer.rules.view import FlapView, Run
+
+REFUSALS = 3
+"""Adverts after which a kernel without a process for VRRP has answered at least one (it limits the rate of ICMP)."""
+
+STILL_HELD = SECOND
+"""An address still there this long after another router took over was not removed: keepalived takes about 5 ms."""
+
+
+def find(view: FlapView) -> Finding | str:
+    """A killed keepalived as the cause, or why not."""
+    silent = fell_silent(view)
+    if isinstance(silent, str):
+        return silent
+    last, evidence = silent
+    if view.current == view.former:
+        return f"{last.router} resumed by itself"
+    back = view.came_back
+    if back is not None and unheard(last, back) is not None:
+        return f"the same process went on at {last.router}: the identification of its adverts continues"
+    holds, alive = _still_holds(view, last), _alive(view, last)
+    sure = Confidence.CERTAIN if view.lossless else Confidence.LIKELY
+    unsure = () if view.lossless else ("frames were lost: a resignation may have been among them",)
+    if view.life.refused_vrrp and view.life.first_refused is not None:
+        refused = Evidence(
+            view.life.first_refused,
+            f"the kernel of {last.router} answers adverts with ICMP: no process takes VRRP there any more",
+        )
+        return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, refused), unsure)
+    if takes_adverts(view, last):
+        return f"the kernel of {last.router} takes the adverts sent to it: a process still listens, or they do not arrive"
+    if back is not None and restarted(last, back) and (holds or alive):
+        again = Evidence(
+            back.first,
+            f"{back.router} came back as a new process: its count began anew ({back.first_ident})",
+        )
+        return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, *alive, again), unsure)
+    if back is not None:
+        return f"{last.router} came back, and nothing shows a new process"
+    alike = (
+        "a frozen keepalived looks the same until it resumes",
+        "a partition of VRRP alone looks the same from this side of it",
+    )
+    if holds and not (view.takeover is not None and view.takeover.peers):
+        # In unicast the new router's tap would show its kernel refuse adverts; elsewhere a partition looks the same.
+        return Finding(Cause.DAEMON_KILLED, Confidence.LIKELY, (evidence, *holds, *alive), alike)
+    if alive or holds:
+        unseen = f"whether {last.router} still holds the address was not seen"
+        return Finding(Cause.DAEMON_KILLED, Confidence.POSSIBLE, (evidence, *holds, *alive), (unseen,))
+    return f"nothing shows that the node of {last.router} still lives"
+
+
+def takes_adverts(view: FlapView, last: Run) -> bool:
+    """Adverts were sent to the former router in unicast, its node lives, and its kernel refused none of them."""
+    takeover = view.takeover
+    sent = takeover is not None and last.router in takeover.peers and takeover.count > REFUSALS
+    return sent and view.life.frames > 0 and view.life.refused_vrrp == 0
+
+
+def _still_holds(view: FlapView, last: Run) -> tuple[Evidence, ...]:
+    """The former router's node answering for the address, or holding it, after the move."""
+    if view.taken_over is None:
+        return ()
+    found = []
+    takeover = view.takeover
+    if last.mac is not None and (takeover is None or takeover.mac != last.mac):
+        for message in view.neighbours:
+            if message.mac == last.mac and message.time > view.taken_over and message.kind is not NeighbourKind.REQUEST:
+                found.append(
+                    Evidence(
+                        message.time,
+                        f"{last.mac} ({last.router}) still answers for {message.sender}: two holders",
+                        message.node,
+                    )
+                )
+                break
+    node = view.local.get(last.router)
+    if node is not None and view.now - view.taken_over >= STILL_HELD:
+        own = [change for change in view.address_changes if change.node == node]
+        if own and own[-1].present and own[-1].time <= view.taken_over:
+            found.append(Evidence(view.taken_over, f"{node} still holds {own[-1].address}", node))
+    return tuple(found)
+
+
+def _alive(view: FlapView, last: Run) -> tuple[Evidence, ...]:
+    if not view.life.frames or view.life.last is None:
+        return ()
+    return (
+        Evidence(
+            view.life.last,
+            f"the node of {last.router} still lives: {view.life.frames} frames from it when its next advert was overdue",
+        ),
+    )

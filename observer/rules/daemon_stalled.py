@@ -1,0 +1,66 @@
+"""keepalived, or the whole node, froze and came back.
+
+On the wire: silence for longer than Active_Down_Interval, then the same process resumes at its old priority: the
+identification of its adverts goes on where it stopped, often with a burst of adverts that were due meanwhile.
+
+What to do: look for what starved the process: CPU pressure, a frozen virtual machine, disk stalls, a stopped container; its
+log says "A thread timer expired". Give keepalived a real-time priority.
+
+Not to be confused with: `daemon_killed` (a new process comes back, or none), `partition` (it had gone on advertising where it
+was not heard, so its identification has moved on).
+"""
+
+from observer.model.time import MILLISECOND, duration
+from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.process import counts, unheard
+from observer.rules.silence import fell_silent
+from observer.rules.view import FlapView, Run
+
+BURST = 20 * MILLISECOND
+"""A thawed keepalived 2.2.7 sends the adverts that were due at once: five or six within 10 ms."""
+
+
+def find(view: FlapView) -> Finding | str:
+    """A frozen keepalived as the cause, or why not."""
+    silent = fell_silent(view)
+    if isinstance(silent, str):
+        return silent
+    last, evidence = silent
+    back = view.came_back
+    if back is None:
+        if not view.life.frames or view.life.refused_vrrp or view.current == view.former:
+            return f"{last.router} did not come back while it was watched"
+        lives = Evidence(view.trouble, f"the node of {last.router} lives, and no kernel said that no process takes VRRP there")
+        return Finding(Cause.DAEMON_STALLED, Confidence.POSSIBLE, (evidence, lives))
+    if back.priority != last.priority:
+        return f"{last.router} came back at another priority ({back.priority})"
+    unseen = unheard(last, back)
+    if unseen:
+        return f"{last.router} had gone on advertising unheard: the identification moved on by {unseen + 1}"
+    resumed = Evidence(
+        back.first, f"{back.router} resumed at {back.priority}, {duration(back.first - last.last)} after its last advert"
+    )
+    if unseen == 0 and counts(last):
+        same = Evidence(
+            back.first, f"it is the same process: the identification goes on from {last.last_ident} to {back.first_ident}"
+        )
+        return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, resumed, same))
+    if last.last_ident is not None and back.first_ident is not None and counts(last):
+        return f"another process came back at {last.router}: the identification began anew"
+    if _burst(back):
+        return Finding(
+            Cause.DAEMON_STALLED,
+            Confidence.LIKELY,
+            (evidence, resumed, Evidence(back.first, "with a burst of adverts that had been due")),
+            ("whether it is the same process is not on the wire",),
+        )
+    return Finding(
+        Cause.DAEMON_STALLED,
+        Confidence.POSSIBLE,
+        (evidence, resumed),
+        ("whether it is the same process is not on the wire", "a partition that healed looks the same"),
+    )
+
+
+def _burst(run: Run) -> bool:
+    return run.off_schedule is not None and run.off_schedule - run.first <= BURST

@@ -1,0 +1,173 @@
+"""Routers advertise, each deaf to the other.
+
+On the wire: adverts of both for more than two intervals, each missing at the other's tap; or a router that is heard again
+after a silence, with an identification that shows that it had gone on advertising. It ends with one yielding.
+
+What to do: look at the path of protocol 112 between the nodes: multicast snooping, firewall rules, unicast against multicast
+peers, a lossy port. Both held the address: clients of the loser were cut off.
+
+Not to be confused with: an election's overlap (milliseconds), `daemon_stalled` (the identification stood still meanwhile),
+`receiver_deaf` and `adverts_rejected` (the adverts arrived).
+"""
+
+from observer.model.time import duration
+from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.process import counts, unheard
+from observer.rules.silence import fell_silent
+from observer.rules.view import FlapView, Run
+
+APART = 2
+"""Intervals for which both advertise that are more than an election."""
+
+
+def find(view: FlapView) -> Finding | str:
+    """A partition as the cause, or why not."""
+    if view.foreign:
+        return "the other sender is of another group"
+    if view.resignation is not None:
+        return f"{view.resignation.router} had resigned"
+    found = (
+        _sent_and_not_received(view)
+        or _silence_was_ours(view)
+        or _claimed_elsewhere(view)
+        or _side_by_side(view)
+        or _unheard(view)
+    )
+    return found or "nobody advertised unheard or side by side"
+
+
+def _sent_and_not_received(view: FlapView) -> Finding | None:
+    """Taps on both routers: adverts that left the one before the other claimed the addresses, and did not arrive there."""
+    owner = view.held
+    took = view.taken_over is not None and view.current != view.former
+    claimant = view.current if took else next(iter(view.contenders), None)
+    if owner is None or claimant is None or owner.router not in view.taps or claimant not in view.taps:
+        return None
+    end = view.taken_over if view.taken_over is not None else view.time
+    begin = end - 3 * owner.interval
+    sent = view.heard_at(owner.router, view.taps[owner.router], begin, end)
+    received = view.heard_at(owner.router, view.taps[claimant], begin, end)
+    if sent < APART or received:
+        return None
+    lost = f"{sent} adverts left {owner.router} in the {duration(end - begin)} before {claimant} claimed it; none arrived"
+    return Finding(Cause.PARTITION, Confidence.CERTAIN, (Evidence(end, lost),))
+
+
+def _unheard(view: FlapView) -> Finding | None:
+    """The former router's node lives, and its adverts are not heard: a partition cannot be excluded."""
+    silent = fell_silent(view)
+    if isinstance(silent, str) or view.taken_over is None or view.current == view.former or view.came_back is not None:
+        return None
+    last, evidence = silent
+    if not view.life.frames or view.life.refused_vrrp or last.router in view.taps:
+        return None
+    lives = Evidence(view.trouble, f"the node of {last.router} lives; whether it went on advertising was not seen")
+    return Finding(Cause.PARTITION, Confidence.POSSIBLE, (evidence, lives))
+
+
+def _silence_was_ours(view: FlapView) -> Finding | None:
+    """The former router fell silent for us and the new one, but went on advertising."""
+    last, back = view.last_before, view.came_back
+    if last is None or back is None or view.taken_over is None or view.current == view.former or not counts(last):
+        return None
+    unseen = unheard(last, back)
+    if (
+        unseen is None
+        or not kept_on(last, back, unseen)
+        or back.first < view.taken_over
+        or view.taken_over - last.last < APART * last.interval
+    ):
+        return None
+    return Finding(
+        Cause.PARTITION,
+        Confidence.CERTAIN if unseen >= APART else Confidence.LIKELY,
+        (
+            Evidence(last.last, f"{last.router} was not heard any more, here or by {view.current}, which took over", last.node),
+            Evidence(
+                back.first,
+                f"{back.router} was heard again {duration(back.first - last.last)} later, and had sent {unseen} adverts meanwhile"
+                f" (identification {last.last_ident} to {back.first_ident})",
+                back.node,
+            ),
+        ),
+    )
+
+
+def kept_on(before: Run, after: Run, unseen: int | None) -> bool:
+    """Whether the adverts sent unheard between two runs are as many as a router sends that goes on all the time."""
+    due = (after.first - before.last) // before.interval - 1
+    return unseen is not None and unseen > 0 and unseen >= due - max(1, due // 8)
+
+
+def _claimed_elsewhere(view: FlapView) -> Finding | None:
+    """A router that is heard now has been Active before, unheard."""
+    claimants = [view.current] if view.taken_over is not None and view.current != view.former else list(view.contenders)
+    held = view.held
+    for router in claimants:
+        run = next((run for run in view.runs.get(router or "", ()) if run.priority > 0 and run.last >= view.time), None)
+        if run is None or run.first_ident is None or held is None:
+            continue
+        earlier = [before for before in view.runs.get(router or "", ()) if before.last < run.first]
+        if earlier:
+            unseen = unheard(earlier[-1], run) if counts(earlier[-1]) and earlier[-1].priority > 0 else None
+            if not kept_on(earlier[-1], run, unseen):
+                unseen = None
+        else:
+            # Adverts of this process before its first one heard; it may have been Active before the observation began.
+            since = (run.first - view.observed_since) // run.interval
+            # One advert does not show how it counts; members of a group mostly run the same program.
+            numbered = counts(run) or (run.count == 1 and counts(held))
+            unseen = run.first_ident - 1 if numbered and run.first_ident - 1 <= since else None
+        if unseen is not None and unseen >= APART and view.time - held.last < APART * held.interval:
+            return Finding(
+                Cause.PARTITION,
+                Confidence.CERTAIN if earlier else Confidence.LIKELY,
+                (
+                    Evidence(held.last, f"{held.router} was Active and advertised on schedule", held.node),
+                    Evidence(
+                        run.first,
+                        f"{run.router} was heard claiming the address, and had sent {unseen} adverts before, unheard here"
+                        f" (identification {run.first_ident})",
+                        run.node,
+                    ),
+                ),
+            )
+    return None
+
+
+def _side_by_side(view: FlapView) -> Finding | None:
+    """Both are heard here for longer than any election takes."""
+    for router in (view.former, *view.contenders):
+        for run in view.runs.get(router or "", ()):
+            other = _other(view, run)
+            if other is None:
+                continue
+            begin, end = max(run.first, other.first), min(run.last, other.last)
+            if (
+                end - begin > APART * run.interval
+                and run.configuration == other.configuration
+                and {run.router, other.router}.isdisjoint(view.taps)
+            ):
+                return Finding(
+                    Cause.PARTITION,
+                    Confidence.LIKELY,
+                    (
+                        Evidence(
+                            begin,
+                            f"{run.router} and {other.router} advertised side by side for at least {duration(end - begin)}",
+                            run.node,
+                        ),
+                    ),
+                    ("whether the adverts of each reached the other was not seen",),
+                )
+    return None
+
+
+def _other(view: FlapView, run: Run) -> Run | None:
+    for router in (view.current, *view.contenders):
+        if router is None or router == run.router:
+            continue
+        for other in view.runs.get(router, ()):
+            if other.priority > 0 and run.priority > 0 and other.first <= run.last and other.last >= max(run.first, view.time):
+                return other
+    return None

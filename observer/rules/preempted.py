@@ -1,0 +1,80 @@
+"""A better router took over while the Active one was well.
+
+On the wire: the first advert of a router that outranks the Active one, whose own priority never fell and who was on schedule;
+it yields at once. Either the new one regained the priority that a failed check had cost it, or it joined the group.
+
+What to do: nothing is broken, but connections were reset for it. With equal machines use `nopreempt` or equal priorities.
+
+Not to be confused with: `check_failed` (there the former router's priority fell first), `partition` (both go on advertising),
+`vrid_conflict` (the new sender is of another group).
+"""
+
+from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.silence import SILENT
+from observer.rules.view import FlapView, Run
+
+
+def find(view: FlapView) -> Finding | str:
+    """A preemption as the cause, or why not."""
+    held, takeover = view.held, view.takeover
+    if held is None or takeover is None or view.taken_over is None:
+        return "former and new Active Router were not both heard"
+    if view.current == view.former:
+        return "the address did not change hands"
+    if view.resignation is not None:
+        return f"{held.router} had resigned"
+    if (view.silence or 0) >= SILENT * held.interval:
+        return f"{held.router} had fallen silent"
+    if view.same_group() is False:
+        return f"{takeover.router} is not of the same group (other addresses or authentication)"
+    if takeover.priority <= held.priority:
+        return f"{takeover.router} advertises {takeover.priority}, not more than the {held.priority} of {held.router}"
+    drop = view.drop()
+    if drop is not None and held.priority < drop[0].priority:
+        return f"the priority of {held.router} had fallen from {drop[0].priority} to {held.priority}"
+    still = _went_on(view, held)
+    if still is not None:
+        return f"{held.router} went on advertising long after the move"
+    evidence = [
+        Evidence(
+            view.taken_over,
+            f"{takeover.router} came with priority {takeover.priority} while {held.router} advertised {held.priority}",
+            takeover.node,
+        )
+    ]
+    earlier = _earlier(view, takeover)
+    if earlier is not None:
+        evidence.append(Evidence(earlier.last, f"{takeover.router} had been Active before, last at {earlier.priority}"))
+    if _idle_until_now(earlier, takeover) or _fresh(takeover):
+        return Finding(Cause.PREEMPTED, Confidence.CERTAIN, tuple(sorted(evidence)))
+    return Finding(
+        Cause.PREEMPTED,
+        Confidence.LIKELY,
+        tuple(sorted(evidence)),
+        (f"whether {takeover.router} advertised elsewhere before (a partition that healed) was not seen",),
+    )
+
+
+def _went_on(view: FlapView, held: Run) -> Run | None:
+    """The former router advertising more than two intervals after the move."""
+    for run in view.runs.get(held.router, ()):
+        if view.taken_over is not None and run.first <= view.taken_over and run.last > view.taken_over + 2 * run.interval:
+            return run
+    return None
+
+
+def _earlier(view: FlapView, takeover: Run) -> Run | None:
+    earlier = [run for run in view.runs.get(takeover.router, ()) if run.last < takeover.first]
+    return earlier[-1] if earlier else None
+
+
+def _idle_until_now(earlier: Run | None, takeover: Run) -> bool:
+    """The identification shows that it sent no advert between its last one and this one."""
+    if earlier is None or earlier.last_ident is None or takeover.first_ident is None or not takeover.stride:
+        return False
+    return (takeover.first_ident - earlier.last_ident) % 65536 == takeover.stride
+
+
+def _fresh(takeover: Run) -> bool:
+    """The identification shows that this is the first advert of its process."""
+    return takeover.first_ident == 1

@@ -1,0 +1,44 @@
+"""What the identification of a router's adverts tells of its process. No cause is decided here.
+
+keepalived numbers its adverts in the IPv4 identification, one more for each, from 1 at its start and again after a reload.
+Routers that number otherwise, and IPv6, where there is none, tell nothing.
+"""
+
+from observer.rules.view import Run
+
+FRESH = 8
+"""A process that has sent fewer adverts than this has just started."""
+
+SLACK = 3
+"""Adverts beyond its schedule that a router may have sent: it answers rivals at once, and a thawed one sends a burst."""
+
+
+def unheard(before: Run, after: Run) -> int | None:
+    """Adverts that the process sent between two runs without their being heard; None if it is another one, or cannot be told."""
+    unseen = _continued(before, after)
+    if unseen is None or before.last_ident is None or after.first_ident is None:
+        return None
+    # A count that has just passed 65535 and one that began anew look alike.
+    return None if after.first_ident <= FRESH and after.first_ident < before.last_ident else unseen
+
+
+def restarted(before: Run, after: Run) -> bool:
+    """Whether the count began anew between two runs: a new process, or a reload."""
+    if before.last_ident is None or after.first_ident is None or not before.stride:
+        return False
+    return after.first_ident <= min(FRESH, before.last_ident) and _continued(before, after) is None
+
+
+def _continued(before: Run, after: Run) -> int | None:
+    """Adverts between two runs if the count goes on from one to the other, and no further than the time allows."""
+    if not before.stride or before.last_ident is None or after.first_ident is None:
+        return None
+    step = (after.first_ident - before.last_ident) % 65536
+    unseen = step // before.stride - 1
+    possible = (after.first - before.last) // max(before.interval, 1) + SLACK
+    return unseen if step % before.stride == 0 and 0 <= unseen <= possible else None
+
+
+def counts(run: Run) -> bool:
+    """Whether the router numbers its adverts one by one."""
+    return run.stride == 1

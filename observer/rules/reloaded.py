@@ -1,0 +1,52 @@
+"""keepalived was reloaded or its configuration changed, and the address moved for it.
+
+On the wire: an advert off schedule, the identification of the adverts begins anew, and from then on another priority or
+address list, without a resignation.
+
+What to do: nothing is broken; change priorities when a move is welcome.
+
+Not to be confused with: `check_failed` (the schedule and the count go on), `preempted` (nothing changed on the former router).
+"""
+
+from observer.model.time import duration
+from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.process import restarted
+from observer.rules.view import FlapView, Run
+
+
+def find(view: FlapView) -> Finding | str:
+    """A reload as the cause, or why not."""
+    held, takeover = view.held, view.takeover
+    if held is None or takeover is None or view.taken_over is None or view.current == view.former:
+        return "no move from one router to another was seen"
+    if view.resignation is not None:
+        return f"{held.router} had resigned"
+    return _lowered(view, held, takeover) or "no router changed its configuration before the move"
+
+
+def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:
+    drop = view.drop()
+    if drop is None or not held.priority < min(drop[0].priority, takeover.priority):
+        return None
+    before, after = drop
+    off_schedule = after.off_schedule is not None and after.off_schedule - after.first < after.interval
+    anew = restarted(before, after)
+    if not (off_schedule or anew):
+        return None
+    gap = after.first - before.last
+    evidence = [
+        Evidence(
+            after.first,
+            f"{after.router} changed its priority from {before.priority} to {after.priority}, {duration(gap)} after"
+            f" its last advert (interval {duration(before.interval)}), without a resignation",
+            after.node,
+        )
+    ]
+    if anew:
+        evidence.append(
+            Evidence(after.first, f"the identification of its adverts began anew ({before.last_ident} to {after.first_ident})")
+        )
+    evidence.append(Evidence(takeover.first, f"{takeover.router} took over at {takeover.priority}", takeover.node))
+    if anew and gap < 2 * before.interval:
+        return Finding(Cause.RELOADED, Confidence.CERTAIN, tuple(evidence))
+    return Finding(Cause.RELOADED, Confidence.LIKELY if anew else Confidence.POSSIBLE, tuple(evidence))

@@ -1,0 +1,37 @@
+"""What the causes that begin with silence have in common: the former router's adverts end without a resignation.
+
+No cause of its own is decided here.
+"""
+
+from observer.model.time import SECOND, duration
+from observer.model.verdicts import Evidence
+from observer.rules.view import FlapView, Run
+
+SILENT = 2.5
+"""Missing intervals from which a router counts as silent; a backup waits for three and its Skew_Time (RFC 9568 6.1)."""
+
+
+def active_down_interval(run: Run) -> int:
+    """Active_Down_Interval of a backup that will advertise as ``run`` does, in nanoseconds (RFC 9568 6.1, RFC 3768 6.1)."""
+    unit = SECOND if run.version == 2 else run.interval
+    return 3 * run.interval + (256 - run.priority) * unit // 256
+
+
+def fell_silent(view: FlapView) -> tuple[Run, Evidence] | str:
+    """The former router's last run and the silence as evidence, or why there was none."""
+    last = view.last_before
+    silence = view.silence
+    if last is None or silence is None:
+        return "the former Active Router was not heard before the move"
+    if last.priority == 0:
+        return f"{last.router} resigned with priority 0 rather than falling silent"
+    if silence < SILENT * last.interval:
+        return f"{last.router} advertised until {duration(silence)} before the move"
+    statement = f"{last.router} fell silent at priority {last.priority}, without a resignation"
+    takeover = view.takeover
+    if takeover is not None and takeover.router != last.router:
+        expected = active_down_interval(takeover)
+        statement += (
+            f"; {takeover.router} took over {duration(silence)} after its last advert (Active_Down_Interval {duration(expected)})"
+        )
+    return last, Evidence(last.last, statement, last.node)

@@ -1,0 +1,91 @@
+"""keepalived was stopped in order.
+
+On the wire: one priority-0 advert, then silence from that sender; another router takes over after its Skew_Time.
+
+What to do: look who stopped it (a roll-out, a reboot, a kubelet that restarted a static pod). The move itself is as it should be.
+
+Not to be confused with: `check_failed` (a FAULT sends two priority-0 adverts), `address_removed` (the address goes first and
+then one priority 0 is sent: from another node this looks the same), a FAULT of a sync group member (one priority 0 as well).
+"""
+
+from observer.model.time import SECOND, duration
+from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.check_failed import FAULT_PAIR
+from observer.rules.process import counts, restarted, unheard
+from observer.rules.view import FlapView, Run
+
+REMOVAL_LEAD = 2 * SECOND
+"""An address removed at most this long before the priority 0 was removed by somebody else (keepalived reacts in about 5 ms)."""
+
+
+def find(view: FlapView) -> Finding | str:
+    """An orderly stop as the cause, or why not."""
+    resignation = view.resignation
+    if resignation is None:
+        return "no priority-0 advert was seen"
+    if resignation.count > 1 and resignation.last - resignation.first <= FAULT_PAIR:
+        return f"{resignation.router} sent {resignation.count} priority-0 adverts, where an orderly stop sends one"
+    if view.current == view.former:
+        return f"{resignation.router} resumed by itself"
+    removal = _removed_first(view, resignation)
+    if removal is not None:
+        return f"the address was removed on {removal} before the priority-0 advert was sent"
+    evidence = [Evidence(resignation.first, f"{resignation.router} resigned with one priority-0 advert", resignation.node)]
+    if view.taken_over is not None and view.current is not None:
+        evidence.append(
+            Evidence(
+                view.taken_over,
+                f"{view.current} took over {duration(view.taken_over - resignation.last)} after the resignation",
+            )
+        )
+    if view.life.refused_vrrp and view.life.first_refused is not None:
+        evidence.append(
+            Evidence(
+                view.life.first_refused,
+                f"the kernel of {resignation.router} answers adverts with ICMP: no process takes VRRP there any more",
+            )
+        )
+        return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
+    back = view.came_back
+    if back is not None and restarted(resignation, back):
+        evidence.append(
+            Evidence(
+                back.first,
+                f"{back.router} came back as a new process: its count began anew ({back.first_ident})",
+            )
+        )
+        return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
+    if back is not None and unheard(resignation, back) is not None:
+        return f"the same process went on at {back.router}: the identification of its adverts continues"
+    if resigned_after_gap(view, resignation):
+        return Finding(
+            Cause.STOPPED,
+            Confidence.POSSIBLE,
+            tuple(evidence),
+            ("an advert right before the resignation was not heard: if it had priority 0 as well, this was a FAULT",),
+        )
+    return Finding(
+        Cause.STOPPED,
+        Confidence.LIKELY,
+        tuple(evidence),
+        ("an address deleted by hand, and a FAULT of a sync group member, leave the same on the wire",),
+    )
+
+
+def resigned_after_gap(view: FlapView, resignation: Run) -> bool:
+    """Whether an advert right before the resignation was lost, by its identification: there may have been two."""
+    held = view.held
+    return held is not None and counts(held) and bool(unheard(held, resignation))
+
+
+def _removed_first(view: FlapView, resignation: Run) -> str | None:
+    for change in view.address_changes:
+        lead = resignation.first - change.time
+        if (
+            not change.present
+            and not change.initial
+            and 0 < lead <= REMOVAL_LEAD
+            and change.node == view.local.get(resignation.router)
+        ):
+            return change.node
+    return None

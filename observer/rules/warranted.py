@@ -1,0 +1,111 @@
+"""Could the router that lost the address have gone on serving clients? Answered from its proxy, not from VRRP.
+
+``no``: its proxy was up. ``yes``: it was down, or the node was. ``unknown``: nothing showed it. A completed handshake alone is
+the kernel's work and shows only a listener; a process is alive when it closes, aborts or sends.
+"""
+
+from itertools import pairwise
+
+from observer.model.time import SECOND
+from observer.model.verdicts import Cause, Confidence, Evidence, Finding, Warranted
+from observer.rules.view import FlapView
+
+PROBES = 2
+"""Beginnings and ends of backend checks after the first sign of trouble that show a living proxy: one may be its death."""
+
+
+FLOWING = 3
+"""Data segments after the first sign of trouble that show a proxy at work, and not a last retransmission."""
+
+
+LULL = 2 * SECOND
+"""A proxy that neither begins nor ends a backend check for longer may have been restarted meanwhile."""
+
+MOVED_BY_VRRP = frozenset(
+    {
+        Cause.PREEMPTED,
+        Cause.PARTITION,
+        Cause.DAEMON_STALLED,
+        Cause.VRID_CONFLICT,
+        Cause.ADDRESS_REMOVED,
+        Cause.ADVERTS_REJECTED,
+        Cause.RECEIVER_DEAF,
+        Cause.RELOADED,
+    }
+)
+"""Causes that lie in VRRP and not in the service: the former router could have gone on, unless its proxy was seen down."""
+
+NODE_GONE = frozenset({Cause.NODE_LOST, Cause.LINK_DOWN})
+
+
+def warranted(view: FlapView, finding: Finding) -> tuple[Warranted, tuple[Evidence, ...], tuple[str, ...]]:
+    """The answer, its evidence and its blind spots."""
+    sure = finding.confidence >= Confidence.LIKELY
+    if finding.cause in NODE_GONE:
+        return (Warranted.YES if sure else Warranted.UNKNOWN), (), ()
+    if finding.cause is Cause.UNEXPLAINED:
+        return Warranted.UNKNOWN, (), ()
+    answer, evidence, blind = _proxy(view)
+    if finding.cause in MOVED_BY_VRRP:
+        # What these need not show is a proxy at work; only a dead one changes the answer.
+        return (answer, evidence, ()) if answer is Warranted.YES else (Warranted.NO if sure else answer, evidence, ())
+    return answer, evidence, blind
+
+
+def _proxy(view: FlapView) -> tuple[Warranted, tuple[Evidence, ...], tuple[str, ...]]:
+    """Whether the former router's proxy was up, as far as its connections tell."""
+    before, during, probes = view.service_before, view.service_during, view.probes
+    who = view.former or "the former router"
+    refused = before.refused + during.refused
+    if refused:
+        first = min(time for time in (before.first_refused, during.first_refused) if time is not None)
+        last = max(time for time in (before.last_refused, during.last_refused) if time is not None)
+        taken = max((time for time in (before.last_syn_ack, during.last_syn_ack) if time is not None), default=0)
+        if taken < last:
+            down = f"{who} refused {refused} connections to the address: nothing listened any more"
+            return Warranted.YES, (Evidence(first, down),), ()
+        return Warranted.UNKNOWN, (), ("the proxy refused some connections and took others",)
+    if during.data >= FLOWING:
+        flows = f"the proxy of {who} was up: it sent data to clients after the first sign of trouble ({during.data} segments)"
+        return Warranted.NO, (Evidence(during.last_action or view.time, flows),), ()
+    acts = [time for time in _acts(view) if view.trouble <= time <= (view.taken_over or view.now)]
+    answered = sum(1 for probe in view.probes_around if probe.answered and probe.opened > view.trouble - LULL)
+    if len(acts) >= PROBES and answered and _steady(view):
+        alive = f"the proxy of {who} was up: it went on checking its backends from before the first sign of trouble to the move"
+        return Warranted.NO, (Evidence(acts[-1], alive),), ()
+    if len(probes) >= PROBES and not answered:
+        return Warranted.UNKNOWN, (), (f"none of the backends that the proxy of {who} checked was seen to answer",)
+    if during.last_action is not None and during.syn_ack:
+        # A dying process closes its connections too, but then no handshake follows.
+        unseen = f"the proxy of {who} took and closed connections to the address; whether it reached a backend was not seen"
+        return Warranted.UNKNOWN, (), (unseen,)
+    if during.syn_ack or before.syn_ack:
+        return (
+            Warranted.UNKNOWN,
+            (),
+            ("connections to the address were accepted, but whether a process served them was not seen",),
+        )
+    return Warranted.UNKNOWN, (), (f"the proxy of {who} was not seen: its node's own capture shows it",)
+
+
+def _acts(view: FlapView) -> list[int]:
+    """When the proxy opened or ended a backend check."""
+    return sorted(time for probe in view.probes_around for time in (probe.opened, probe.closed) if time is not None)
+
+
+def _steady(view: FlapView) -> bool:
+    """One process checked its backends from before the first sign of trouble to the move: no restart hides in between.
+
+    Checks that are answered late come less often. But a connection that its opener aborts later was one process's all the
+    time, for a dying one's are closed at once.
+    """
+    end = view.taken_over if view.taken_over is not None else view.now
+    begin = max((time for time in _acts(view) if time <= view.trouble), default=None)
+    if begin is None:
+        return False
+    spans = [(probe.opened, probe.closed) for probe in view.probes_around if probe.closed is not None]
+    acts = [time for time in _acts(view) if begin <= time < end]
+    return all(
+        later - earlier < LULL or any(opened <= earlier and later <= closed for opened, closed in spans)
+        for earlier, later in pairwise((*acts, end))
+    )

@@ -1,0 +1,1 @@
+"""All output: metrics, events as lines, the report of a replay."""

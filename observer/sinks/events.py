@@ -1,0 +1,57 @@
+"""What happens as lines while it happens: words for a terminal, JSON for everything else."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, TextIO
+
+from observer.model.flaps import ActiveChanged, Elected, FlapJudged, FlapStage, FlapWithdrawn
+from observer.model.time import clock_time, rfc3339
+from observer.sinks import encoding, text
+
+if TYPE_CHECKING:
+    from observer.model.flaps import Event
+    from observer.model.observations import Observation
+
+
+class Lines:
+    """A line for every flap: when its verdict is given, when it changes, and when its cost is final."""
+
+    def __init__(self, stream: TextIO, *, terminal: bool) -> None:
+        self._stream = stream
+        self._terminal = terminal
+
+    def observed(self, observation: Observation) -> None:
+        """Nothing: observations are not told."""
+
+    def happened(self, event: Event) -> None:
+        """Tell an event."""
+        match event:
+            case FlapJudged():
+                if self._terminal:
+                    closed = "  (closed)" if event.stage is FlapStage.CLOSED else ""
+                    self._write(text.line(event.flap, colour=True) + closed)
+                    if event.stage is not FlapStage.CLOSED:
+                        for entry in event.flap.verdict.evidence:
+                            self._write(f"              {entry.statement}")
+                else:
+                    self._json({"event": "flap", "stage": event.stage.value, "flap": encoding.flap(event.flap)})
+            case FlapWithdrawn():
+                if self._terminal:
+                    self._write(f"{clock_time(event.time)}  withdrawn: the flap of {clock_time(event.flap.time)} was none")
+                else:
+                    self._json({"event": "withdrawn", "id": event.flap.id, "time": rfc3339(event.time)})
+            case Elected():
+                if self._terminal:
+                    self._write(text.election(event))
+                else:
+                    self._json({"event": "election", "election": encoding.elected(event)})
+            case ActiveChanged():
+                pass
+
+    def _json(self, value: dict[str, object]) -> None:
+        self._write(json.dumps(value, separators=(",", ":")))
+
+    def _write(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()

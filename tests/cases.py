@@ -1,0 +1,100 @@
+"""The corpus of recorded cases under pcaps/: labels by hand in case.toml, verdicts by machine in verdict.json.
+
+`pcaps/<cause>/<case>/` holds one capture for each node (`m0.pcap.gz`; `span` is a mirror port that sees everything), the nodes'
+address events (`m0.addresses`), and case.toml. A vantage point is one capture alone, or all nodes together.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from observer.engine.engine import Engine
+from observer.run import run
+from observer.sinks import encoding
+from observer.sinks.report import Report
+from observer.sources.address_events import read_address_events
+from observer.sources.merge import merged
+from observer.sources.replay import Census, observe_capture
+from observer.wire.frames import FrameDecoder
+
+if TYPE_CHECKING:
+    from observer.model.flaps import Flap
+
+ROOT = Path(__file__).resolve().parent.parent / "pcaps"
+MIRROR = "span"
+
+
+@dataclass(frozen=True)
+class Label:
+    """What really happened in one flap."""
+
+    cause: str
+    warranted: str
+    former: str | None
+    current: str | None
+    """None: nobody took over; equal to ``former``: it did not change hands."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One recorded case."""
+
+    path: Path
+    title: str
+    labels: tuple[Label, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def captures(self) -> dict[str, Path]:
+        """By node."""
+        return {path.name.removesuffix(".pcap.gz"): path for path in sorted(self.path.glob("*.pcap.gz"))}
+
+    @property
+    def vantages(self) -> dict[str, tuple[str, ...]]:
+        """Each capture alone, and all nodes together."""
+        nodes = tuple(node for node in self.captures if node != MIRROR)
+        return {node: (node,) for node in self.captures} | {"all": nodes}
+
+
+def cases() -> list[Case]:
+    """Every case, in order of its name."""
+    found = []
+    for path in sorted(ROOT.glob("*/*/case.toml")):
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        labels = tuple(
+            Label(flap["cause"], flap["warranted"], flap.get("from"), flap.get("to")) for flap in document.get("flap", [])
+        )
+        found.append(Case(path.parent, document["title"], labels))
+    return found
+
+
+def verdicts(case: Case, nodes: tuple[str, ...], *, addresses: bool = True) -> list[Flap]:
+    """The flaps that a replay of these nodes' captures gives, with or without their address events."""
+    engine, report, decoder = Engine(), Report(), FrameDecoder()
+    streams = [observe_capture(Census(str(case.captures[node]), node), decoder) for node in nodes]
+    if addresses:
+        files = {node: case.path / f"{node}.addresses" for node in nodes}
+        streams += [([event] for event in read_address_events(str(path), node)) for node, path in files.items() if path.exists()]
+    run(merged(streams), engine, [report])
+    return report.ordered()
+
+
+def golden(case: Case) -> dict[str, list[dict[str, Any]]]:
+    """The verdicts from every vantage point, without what is only wording."""
+    kept = ("time", "from", "to", "cause", "confidence", "warranted", "outage_seconds", "connections", "blind_spots")
+    return {
+        vantage: [{key: encoding.flap(flap)[key] for key in kept} for flap in verdicts(case, nodes)]
+        for vantage, nodes in case.vantages.items()
+    }
+
+
+def golden_text(case: Case) -> str:
+    """verdict.json as it is written."""
+    return json.dumps(golden(case), indent=1) + "\n"

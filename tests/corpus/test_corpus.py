@@ -1,0 +1,51 @@
+"""Every recorded case, from every vantage point: the verdict is what it was, it is never wrong with certainty, and from all
+nodes together it is right."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cases import Case, Label, cases, golden_text, verdicts
+
+from observer.model.verdicts import Cause, Confidence
+
+CASES = cases()
+VANTAGES = [(case, vantage) for case in CASES for vantage in case.vantages]
+
+
+def fits(label: Label, flap) -> bool:
+    return (label.former, label.current) == (flap.former, flap.current)
+
+
+def names(entry) -> str:
+    return entry.name if isinstance(entry, Case) else str(entry)
+
+
+@pytest.mark.parametrize("case", CASES, ids=names)
+def test_the_verdict_is_as_it_was_written(case):
+    assert json.loads((case.path / "verdict.json").read_text(encoding="utf-8")) == json.loads(golden_text(case)), (
+        "if the change is meant: make golden"
+    )
+
+
+@pytest.mark.parametrize(("case", "vantage"), VANTAGES, ids=names)
+def test_never_wrong_with_certainty(case, vantage):
+    causes = {label.cause for label in case.labels}
+    for flap in verdicts(case, case.vantages[vantage]):
+        if flap.verdict.confidence is Confidence.CERTAIN:
+            assert flap.verdict.cause.value in causes
+            assert flap.verdict.warranted.value in ("unknown", *(label.warranted for label in case.labels))
+
+
+@pytest.mark.parametrize("case", CASES, ids=names)
+def test_from_all_nodes_every_flap_is_found_and_named(case):
+    found = verdicts(case, case.vantages["all"])
+    assert [(flap.former, flap.current) for flap in found] == [(label.former, label.current) for label in case.labels]
+    for label, flap in zip(case.labels, found, strict=True):
+        assert flap.verdict.cause.value in (label.cause, "unexplained")
+
+
+def test_every_cause_has_a_case():
+    covered = {case.path.parent.name for case in CASES}
+    assert {cause.value for cause in Cause} - {"unexplained"} <= covered

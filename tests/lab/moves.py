@@ -1,0 +1,89 @@
+"""What really happened to the address in a run, from the files it left: never from the program under test.
+
+A move is a gain of the address that lasts, by the kernels' address events. Why it moved is told by the old holder's keepalived:
+had its own priority fallen since it became MASTER, a check had failed; had it not, it was preempted. What it cost is told by
+the clients, who count the resets of their own connections.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .agents import Flap, nanoseconds, node_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LASTING = 0.15
+"""Seconds; a node that loses a contested election has the address for up to 40 ms."""
+_STAMP = re.compile(r"(\S+Z) ")
+_PRIORITY = re.compile(r"Changing effective priority from (\d+) to (\d+)")
+_FAILED = re.compile(r"VRRP_Script\((\w+)\) (?:failed|timed out)")
+
+
+@dataclass(frozen=True)
+class Move:
+    """One move of the address, of which `resets` connections died, in the time until the next one."""
+
+    time: int
+    former: str
+    current: str
+    cause: str
+    because: str
+    resets: int
+
+    def matches(self, flap: Flap) -> bool:
+        """Whether an agent's flap is this move."""
+        sides = (node_of(flap["from"]), node_of(flap["to"])) == (self.former, self.current)
+        return sides and abs(nanoseconds(flap["time"]) - self.time) < 0.5e9
+
+
+def moves(out: Path) -> list[Move]:
+    """The moves of a run that left its files there, without the first election."""
+    gains = _gains(_lines(out / "truth.jsonl"))
+    resets = [line["time"] for line in _lines(out / "c0.clients.jsonl") if line["event"] == "reset"]
+    found = []
+    for number in range(1, len(gains)):
+        (_, former), (at, current) = gains[number - 1], gains[number]
+        end = gains[number + 1][0] if number + 1 < len(gains) else at + 10**12
+        cause, because = _why((out / f"{former}.keepalived.log").read_text(), at)
+        found.append(Move(at, former, current, cause, because, sum(1 for time in resets if at <= time < end)))
+    return found
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _gains(truth: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    """When which node got the address and kept it for a while."""
+    events = sorted((line["time"], line["node"], line["holding"]) for line in truth if line["event"] == "holders")
+    gains: list[tuple[int, str]] = []
+    for number, (at, node, holding) in enumerate(events):
+        lost = next((time for time, other, held in events[number + 1 :] if other == node and not held), None)
+        if holding and (lost is None or lost - at > LASTING * 1e9) and (not gains or gains[-1][1] != node):
+            gains.append((at, node))
+    return gains
+
+
+def _why(log: str, until: int) -> tuple[str, str]:
+    """Cause and explanation, from what the old holder's keepalived logged since it became MASTER."""
+    highest = now = 0
+    failed: list[str] = []
+    for line in log.splitlines():
+        match = _STAMP.match(line)
+        if match is None or nanoseconds(match[1]) >= until:
+            continue
+        if "Entering MASTER STATE" in line:
+            highest, failed = now, []
+        if change := _PRIORITY.search(line):
+            now = int(change[2])
+            highest = max(highest, now)
+        if check := _FAILED.search(line):
+            failed.append(check[1])
+    if now < highest:
+        return "check_failed", f"{', '.join(dict.fromkeys(failed))} ({highest} to {now})"
+    return "preempted", f"its own priority stayed {now}"

@@ -1,0 +1,403 @@
+"""The command line: bad input in one line, the contract of the JSON, pipes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import types
+
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+from scapy.layers.vrrp import VRRP
+from scapy.utils import wrpcap
+
+from observer.cli import UNUSABLE, main
+from observer.model.verdicts import Cause
+from observer.rules import DESCRIPTIONS
+
+START = 1_795_000_000
+A, B, VIP = "192.0.2.11", "192.0.2.12", "192.0.2.100"
+
+
+def advert(router, priority, when, ident):
+    link = Ether(src=f"52:54:00:00:00:{router[-2:]}", dst="01:00:5e:00:00:12")
+    message = VRRP(version=2, vrid=51, priority=priority, addrlist=[VIP], auth1=0, auth2=0)
+    frame = link / IP(src=router, dst="224.0.0.18", ttl=255, id=ident, proto=112) / message
+    frame.time = START + when
+    return frame
+
+
+def handshake(client, when):
+    link = Ether(src="52:54:00:00:00:07", dst="52:54:00:00:00:11")
+    there = link / IP(src=client, dst=VIP) / TCP(sport=40000, dport=6443, flags="S", seq=1)
+    back = link / IP(src=VIP, dst=client) / TCP(sport=6443, dport=40000, flags="SA", seq=9, ack=2)
+    there.time, back.time = START + when, START + when + 0.001
+    return [there, back]
+
+
+def story():
+    """A check fails: 65, then 45, then the other router at 60."""
+    frames = [advert(A, 65, number, 100 + number) for number in range(20)]
+    frames += [advert(A, 45, 20 + number, 120 + number) for number in range(3)]
+    frames += [advert(B, 60, 22.766 + number, 7 + number) for number in range(20)]
+    return sorted([*frames, *handshake("198.51.100.7", 3.5)], key=lambda frame: frame.time)
+
+
+@pytest.fixture(scope="module")
+def octets(tmp_path_factory):
+    path = tmp_path_factory.mktemp("capture") / "story.pcap"
+    wrpcap(str(path), story())
+    return path.read_bytes()
+
+
+@pytest.fixture
+def capture(tmp_path, octets):
+    path = tmp_path / "story.pcap"
+    path.write_bytes(octets)
+    return path
+
+
+def call(capsys, *arguments):
+    """(exit status, standard output, lines of standard error)."""
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        status = stop.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err.splitlines()
+
+
+def pcap(linktype, *frames):
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, linktype)
+    return head + b"".join(struct.pack("<IIII", START, 0, len(frame), len(frame)) + frame for frame in frames)
+
+
+# Bad input
+
+
+UNUSABLE_FILES = {
+    "empty": (b"", "empty file"),
+    "text": (b"no time to lose, this is a text\n", "not a capture but text"),
+    "truncated header": (pcap(1)[:17], ""),
+    "unsupported link type": (pcap(127, bytes(60)), "link type 127 is not supported"),
+    "a program": (b"\x7fELF" + bytes(60), "a program"),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE_FILES)
+@pytest.mark.parametrize("option", ["{}", "--node=m1={}"])
+def test_a_file_that_cannot_be_used(capsys, tmp_path, kind, option):
+    content, message = UNUSABLE_FILES[kind]
+    path = tmp_path / "given.pcap"
+    path.write_bytes(content)
+    status, out, err = call(capsys, "replay", option.format(path))
+    assert (status, out) == (UNUSABLE, "")
+    assert len(err) == 1
+    assert err[0].startswith(f"vrrp-observer: {path}: ")
+    assert message in err[0]
+
+
+def test_a_file_that_is_not_there(capsys, tmp_path):
+    status, out, err = call(capsys, "replay", tmp_path / "missing.pcap")
+    assert (status, out) == (UNUSABLE, "")
+    assert err == [f"vrrp-observer: {tmp_path}/missing.pcap: no such file; check the path"]
+
+
+def test_a_directory(capsys, tmp_path):
+    status, _, err = call(capsys, "replay", tmp_path)
+    assert status == UNUSABLE
+    assert err == [f"vrrp-observer: {tmp_path}: is a directory; name the capture files in it"]
+
+
+def test_a_bad_file_beside_a_good_one(capsys, capture, tmp_path):
+    status, out, err = call(capsys, "replay", capture, tmp_path / "missing.pcap")
+    assert (status, out, len(err)) == (UNUSABLE, "", 1)
+
+
+@pytest.mark.parametrize("option", ["m1", "=a.pcap", "m1=", "="])
+def test_a_node_without_its_capture(capsys, option):
+    status, _, err = call(capsys, "replay", "--node", option)
+    assert status == UNUSABLE
+    assert err == [f"vrrp-observer: --node {option!r}: give NAME=FILE"]
+
+
+def test_replay_of_nothing(capsys):
+    status, _, err = call(capsys, "replay")
+    assert (status, len(err)) == (UNUSABLE, 1)
+    assert "give a capture file" in err[0]
+
+
+@pytest.mark.parametrize("arguments", [[], ["reply"], ["replay", "--fromat", "json", "a"], ["replay", "--format", "xml", "a"]])
+def test_a_mistake_on_the_command_line(capsys, arguments):
+    status, out, err = call(capsys, *arguments)
+    assert (status, out) == (UNUSABLE, "")
+    assert re.match("vrrp-observer.*: error: ", err[-1])
+    assert "Traceback" not in "".join(err)
+
+
+def test_a_mistake_on_the_command_line_is_one_line(capsys):
+    _, _, err = call(capsys)
+    assert len(err) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [('lissten = ":1"\n', "observer.toml:1: 'lissten' is not a setting; did you mean 'listen'?"), ("listen :1\n", "line 1")],
+)
+def test_a_bad_configuration(capsys, tmp_path, text, message):
+    path = tmp_path / "observer.toml"
+    path.write_text(text)
+    status, _, err = call(capsys, "run", "--config", path)
+    assert (status, len(err)) == (UNUSABLE, 1)
+    assert message in err[0]
+
+
+def test_a_configuration_that_is_not_there(capsys, tmp_path):
+    status, _, err = call(capsys, "run", "--config", tmp_path / "missing.toml")
+    assert (status, len(err)) == (UNUSABLE, 1)
+
+
+def test_a_bad_environment(capsys, monkeypatch):
+    monkeypatch.setenv("VRRP_OBSERVER_LISTNE", ":1")
+    status, _, err = call(capsys, "run")
+    assert status == UNUSABLE
+    assert err == ["vrrp-observer: environment: VRRP_OBSERVER_LISTNE is not a setting; did you mean 'VRRP_OBSERVER_LISTEN'?"]
+
+
+@pytest.mark.parametrize("flags", [["--listen", "9965"], ["--hold-back", "99"], ["--interface", "a b"]])
+def test_bad_flags(capsys, flags):
+    status, _, err = call(capsys, "run", *flags)
+    assert (status, len(err)) == (UNUSABLE, 1)
+
+
+# Captures that can be used, with remarks
+
+
+def test_a_capture_without_vrrp(capsys, tmp_path):
+    path = tmp_path / "web.pcap"
+    wrpcap(str(path), handshake("198.51.100.7", 0))
+    status, out, err = call(capsys, "replay", path)
+    assert status == 0
+    assert "0 flaps" in out
+    assert len(err) == 1
+    assert f"no VRRP in {path}: 2 frames from 2026-11-18T11:06:40" in err[0]
+
+
+def test_a_capture_of_no_frames(capsys, tmp_path):
+    path = tmp_path / "quiet.pcap"
+    path.write_bytes(pcap(1))
+    status, _, err = call(capsys, "replay", path)
+    assert (status, err) == (0, [f"vrrp-observer: no VRRP in {path}: no frames"])
+
+
+def test_a_capture_cut_short(capsys, tmp_path, octets):
+    path = tmp_path / "cut.pcap"
+    path.write_bytes(octets[:-7])
+    status, out, err = call(capsys, "replay", "--format", "json", path)
+    assert status == 0
+    assert [flap["cause"] for flap in json.loads(out)["flaps"]] == ["check_failed"]
+    assert len(err) == 1
+    assert re.search(r"cut\.pcap: stops at byte \d+: .*; what came before was used", err[0])
+
+
+def test_compressed(capsys, tmp_path, octets):
+    path = tmp_path / "story.pcap.gz"
+    path.write_bytes(gzip.compress(octets))
+    status, out, err = call(capsys, "replay", path)
+    assert (status, err) == (0, [])
+    assert "1 flap," in out
+
+
+@pytest.mark.parametrize("option", ["{}", "--node=m1={}"])
+def test_text_tells_the_story(capsys, capture, option):
+    status, out, err = call(capsys, "replay", option.format(capture))
+    assert (status, err) == (0, [])
+    for part in (f"moved from {A} to {B}", "check_failed", "warranted:", "evidence:", "VRID 51 (ipv4)", "1 flap,"):
+        assert part in out
+    assert "\x1b" not in out
+
+
+def test_standard_input(capsys, octets, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(octets)))
+    status, out, _ = call(capsys, "replay", "--format", "json", "-")
+    assert status == 0
+    assert len(json.loads(out)["flaps"]) == 1
+
+
+def test_several_nodes_are_one_story(capsys, capture, tmp_path, octets):
+    other = tmp_path / "other.pcap"
+    other.write_bytes(octets)
+    status, out, _ = call(capsys, "replay", "--format=json", f"--node=m1={capture}", f"--node=m2={other}")
+    document = json.loads(out)
+    assert status == 0
+    assert [flap["cause"] for flap in document["flaps"]] == ["check_failed"]
+    assert {span["node"] for span in document["coverage"]} == {"m1", "m2"}
+
+
+# The contract of the JSON
+
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
+FLAP = {
+    "id",
+    "time",
+    "virtual_router",
+    "addresses",
+    "from",
+    "to",
+    "cause",
+    "confidence",
+    "warranted",
+    "check",
+    "outage_seconds",
+    "dual_active_seconds",
+    "misdirected_seconds",
+    "connections",
+    "evidence",
+    "ruled_out",
+    "blind_spots",
+}
+DOCUMENT = {"schema", "flaps", "reset_bursts", "storms", "routers", "malformed", "coverage"}
+
+
+def check_flap(flap):
+    """The contract of design.md, field by field."""
+    assert set(flap) >= FLAP
+    assert set(flap["virtual_router"]) == {"vrid", "family", "interface"}
+    assert isinstance(flap["virtual_router"]["vrid"], int)
+    assert flap["virtual_router"]["family"] in ("ipv4", "ipv6")
+    assert isinstance(flap["virtual_router"]["interface"], str | None)
+    assert isinstance(flap["id"], str)
+    assert TIME.fullmatch(flap["time"])
+    assert all(isinstance(address, str) for address in flap["addresses"])
+    for name in ("from", "to", "check"):
+        assert isinstance(flap[name], str | None)
+    assert flap["cause"] in {cause.value for cause in Cause}
+    assert flap["confidence"] in ("certain", "likely", "possible")
+    assert flap["warranted"] in ("yes", "no", "unknown")
+    for name in ("outage_seconds", "dual_active_seconds"):
+        assert set(flap[name]) == {"min", "max"}
+        assert isinstance(flap[name]["min"], float | int)
+        assert isinstance(flap[name]["max"], float | int | None)
+    assert isinstance(flap["misdirected_seconds"], float | int | None)
+    assert set(flap["connections"]) >= {"reset", "refused", "clients"}
+    assert all(isinstance(number, int | None) for number in flap["connections"].values())
+    for entry in flap["evidence"]:
+        assert set(entry) == {"time", "statement", "node"}
+        assert TIME.fullmatch(entry["time"])
+        assert isinstance(entry["node"], str | None)
+    for entry in flap["ruled_out"]:
+        assert set(entry) == {"cause", "reason"}
+        assert entry["cause"] in {cause.value for cause in Cause}
+    assert all(isinstance(entry, str) for entry in flap["blind_spots"])
+
+
+def test_the_contract_of_the_json(capsys, capture):
+    _, out, _ = call(capsys, "replay", "--format", "json", capture)
+    document = json.loads(out)
+    assert set(document) >= DOCUMENT
+    assert document["schema"] == 1
+    (flap,) = document["flaps"]
+    check_flap(flap)
+    assert (flap["from"], flap["to"], flap["addresses"]) == (A, B, [VIP])
+    assert flap["time"] == "2026-11-18T11:07:02.766000000Z"
+    assert isinstance(document["malformed"], dict)
+    assert all({"node", "source", "begin", "end"} <= set(span) for span in document["coverage"])
+    for span in document["coverage"]:
+        assert TIME.fullmatch(span["begin"])
+
+
+def test_nothing_is_in_the_json_that_the_contract_does_not_name(capsys, capture):
+    _, out, _ = call(capsys, "replay", "--format", "json", capture)
+    document = json.loads(out)
+    assert set(document) - {"elections"} == DOCUMENT
+    assert set(document["flaps"][0]) == FLAP
+
+
+def test_without_flaps_the_json_has_all_its_keys(capsys, tmp_path):
+    path = tmp_path / "quiet.pcap"
+    path.write_bytes(pcap(1))
+    _, out, _ = call(capsys, "replay", "--format", "json", path)
+    document = json.loads(out)
+    assert set(document) >= DOCUMENT
+    assert document["flaps"] == document["routers"] == document["coverage"] == []
+
+
+def test_what_is_malformed_is_counted_by_reason(capsys, tmp_path):
+    frame = bytes(advert(A, 65, 0, 1))
+    path = tmp_path / "bad.pcap"
+    path.write_bytes(pcap(1, frame[:22] + b"\1" + frame[23:]))
+    _, out, err = call(capsys, "replay", "--format", "json", path)
+    document = json.loads(out)
+    assert sum(document["malformed"].values()) == 1
+    assert err == []
+
+
+# causes
+
+
+def test_causes(capsys):
+    status, out, err = call(capsys, "causes")
+    assert (status, err) == (0, [])
+    assert all(f"{cause.value}\n{'-' * len(cause.value)}\n" in out for cause in Cause)
+    assert "election\n--------\n" in out
+
+
+@pytest.mark.parametrize("cause", sorted(DESCRIPTIONS))
+def test_one_cause(capsys, cause):
+    status, out, err = call(capsys, "causes", cause)
+    assert (status, err) == (0, [])
+    assert out.startswith(f"{cause}\n")
+    for part in ("What to do:", "Not to be confused with:"):
+        assert part in out
+
+
+def test_an_unknown_cause(capsys):
+    status, out, err = call(capsys, "causes", "gremlins")
+    assert (status, out, len(err)) == (UNUSABLE, "", 1)
+    assert "'gremlins' is not a cause; causes are " in err[0]
+    assert "check_failed" in err[0]
+
+
+# Pipes, as a shell makes them
+
+
+def process(*arguments, **more):
+    command = [sys.executable, "-c", "import sys; from observer.cli import main; sys.exit(main())", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+
+
+@pytest.mark.parametrize("arguments", [("causes",), ("replay", "--format", "json", "{}"), ("replay", "{}")])
+@pytest.mark.parametrize(
+    "buffering",
+    ["", "1"],
+)
+def test_a_reader_that_has_seen_enough(capture, arguments, buffering):
+    """As with ``| head -1``, of which nothing is left when the first line is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [argument.format(capture) for argument in arguments]
+    run = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from observer.cli import main; sys.exit(main())", *command],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": buffering},
+    )
+    os.close(writer)
+    _, err = run.communicate(timeout=30)
+    assert err == b""
+    assert run.returncode == 0
+
+
+def test_through_a_pipe(octets):
+    run = process("replay", "--format", "json", "-", stdin=subprocess.PIPE)
+    out, err = run.communicate(octets, timeout=30)
+    assert (run.returncode, err) == (0, b"")
+    assert [flap["cause"] for flap in json.loads(out)["flaps"]] == ["check_failed"]
