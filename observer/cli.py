@@ -86,6 +86,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[NODE=]FILE",
         help="address and link events of a node: `ip -ts monitor address link` or JSON lines (may be repeated)",
     )
+    replay.add_argument(
+        "--log", action="append", default=[], metavar="[NODE=]FILE", help="keepalived's log of a node (may be repeated)"
+    )
+    replay.add_argument(
+        "--keepalived-conf",
+        action="append",
+        default=[],
+        metavar="[NODE=]FILE",
+        help="keepalived.conf of a node: names the check that failed (may be repeated)",
+    )
     replay.add_argument("--format", choices=("text", "json"), default="text")
     replay.set_defaults(work=_replay)
 
@@ -108,9 +118,12 @@ def _causes(parsed: argparse.Namespace) -> int:
 
 def _replay(parsed: argparse.Namespace) -> int:
     from observer.engine.engine import Engine
+    from observer.keepalived import load as load_keepalived
+    from observer.keepalived.explain import Configurations
     from observer.run import run
     from observer.sinks.report import Report
     from observer.sources.address_events import read_address_events
+    from observer.sources.keepalived_log import read_log
     from observer.sources.merge import merged
     from observer.sources.replay import Census, observe_capture
     from observer.wire.frames import FrameDecoder
@@ -123,10 +136,14 @@ def _replay(parsed: argparse.Namespace) -> int:
         censuses.append(Census(path, name))
     if not censuses:
         raise ConfigError("replay: give a capture file, or --node NAME=FILE")
-    events = [_of_node(option, censuses) for option in parsed.addresses]
-    engine, report, decoder = Engine(), Report(), FrameDecoder()
+    events = [_of_node("--addresses", option, censuses) for option in parsed.addresses]
+    logs = [_of_node("--log", option, censuses) for option in parsed.log]
+    configurations = [_of_node("--keepalived-conf", option, censuses) for option in parsed.keepalived_conf]
+    explain = Configurations({node: load_keepalived(path) for node, path in configurations}) if configurations else None
+    engine, report, decoder = Engine(explain), Report(), FrameDecoder()
     streams = [observe_capture(census, decoder) for census in censuses]
     streams += [([event] for event in read_address_events(path, node)) for node, path in events]
+    streams += [([event] for event in read_log(path, node)) for node, path in logs]
     run(merged(streams), engine, [report])
     _remarks(censuses)
     if parsed.format == "json":
@@ -136,7 +153,7 @@ def _replay(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _of_node(option: str, censuses: list[Census]) -> tuple[str, str]:
+def _of_node(flag: str, option: str, censuses: list[Census]) -> tuple[str, str]:
     """Node and path of ``[NODE=]FILE``; without a node it belongs to the only one there is. Raises ConfigError."""
     nodes = sorted({census.node for census in censuses})
     name, equals, path = option.partition("=")
@@ -144,7 +161,7 @@ def _of_node(option: str, censuses: list[Census]) -> tuple[str, str]:
         return name, path
     if len(nodes) == 1:
         return nodes[0], option
-    raise ConfigError(f"--addresses {option!r}: say of which node: one of {', '.join(f'{node}=FILE' for node in nodes)}")
+    raise ConfigError(f"{flag} {option!r}: say of which node: one of {', '.join(f'{node}=FILE' for node in nodes)}")
 
 
 def _remarks(censuses: list[Census]) -> None:

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from observer.engine.engine import Engine
+from observer.keepalived import load
+from observer.keepalived.explain import Configurations
 from observer.run import run
 from observer.sinks import encoding
 from observer.sinks.report import Report
 from observer.sources.address_events import read_address_events
+from observer.sources.keepalived_log import read_log
 from observer.sources.merge import merged
 from observer.sources.replay import Census, observe_capture
 from observer.wire.frames import FrameDecoder
@@ -75,20 +78,27 @@ def cases() -> list[Case]:
     return found
 
 
-def verdicts(case: Case, nodes: tuple[str, ...], *, addresses: bool = True) -> list[Flap]:
-    """The flaps that a replay of these nodes' captures gives, with or without their address events."""
-    engine, report, decoder = Engine(), Report(), FrameDecoder()
+def verdicts(
+    case: Case, nodes: tuple[str, ...], *, addresses: bool = True, logs: bool = True, configurations: bool = True
+) -> list[Flap]:
+    """The flaps that a replay of these nodes' captures gives, with or without what else is known of the nodes."""
+    known = {node: path for node in nodes if (path := case.path / f"{node}.conf").exists()} if configurations else {}
+    engine = Engine(Configurations({node: load(path) for node, path in known.items()}))
+    report, decoder = Report(), FrameDecoder()
     streams = [observe_capture(Census(str(case.captures[node]), node), decoder) for node in nodes]
     if addresses:
         files = {node: case.path / f"{node}.addresses" for node in nodes}
         streams += [([event] for event in read_address_events(str(path), node)) for node, path in files.items() if path.exists()]
+    if logs:
+        files = {node: case.path / f"{node}.log" for node in nodes}
+        streams += [([event] for event in read_log(str(path), node)) for node, path in files.items() if path.exists()]
     run(merged(streams), engine, [report])
     return report.ordered()
 
 
 def golden(case: Case) -> dict[str, list[dict[str, Any]]]:
     """The verdicts from every vantage point, without what is only wording."""
-    kept = ("time", "from", "to", "cause", "confidence", "warranted", "outage_seconds", "connections", "blind_spots")
+    kept = ("time", "from", "to", "cause", "confidence", "warranted", "check", "outage_seconds", "connections", "blind_spots")
     return {
         vantage: [{key: encoding.flap(flap)[key] for key in kept} for flap in verdicts(case, nodes)]
         for vantage, nodes in case.vantages.items()

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+
+from observer.wire.log_lines import read_line
 
 ROOT = Path(__file__).resolve().parent.parent / "pcaps"
 KEPT = "arp or icmp or icmp6 or proto 112 or ip6 proto 112 or (tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0) or (ip6 and tcp)"
@@ -36,6 +39,14 @@ def main(run: Path, name: str) -> None:
             (case / f"{capture.stem}.pcap.gz").write_bytes(gzip.compress(Path(cut.name).read_bytes(), 9, mtime=0))
     for events in sorted(run.glob("m?.ipmonitor.log")):
         (case / f"{events.name.split('.')[0]}.addresses").write_bytes(events.read_bytes())
+    for log in sorted(run.glob("m?.keepalived.log")):
+        # Only what is understood: other lines name paths of the machine that recorded it.
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if (read := read_line(line, UTC)) is not None and read.message is not None]
+        (case / f"{log.name.split('.')[0]}.log").write_text("".join(kept), encoding="utf-8")
+    for conf in sorted(run.glob("m?.keepalived.conf")):
+        text = re.sub(r'script ".*"', 'script "/usr/local/bin/check"', conf.read_text(encoding="utf-8"))
+        (case / f"{conf.name.split('.')[0]}.conf").write_text(text, encoding="utf-8")
     moves = [entry for entry in truth if entry["event"] == "holders" and entry["time"] > story]
     lines = [
         f'title = "{scenario["name"]}"',

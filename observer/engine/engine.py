@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from observer.engine.agenda import Agenda
 from observer.engine.coverage import Coverage
 from observer.engine.flaps import SETTLING, OpenFlap
 from observer.engine.hosts import Hosts
+from observer.engine.journal import Journal
 from observer.engine.judge import dual_active, judge, misdirected, outage
 from observer.engine.ownership import Ownership
 from observer.engine.service import Resets, Service
@@ -31,6 +32,7 @@ from observer.model.observations import (
     Advert,
     FramesLost,
     LinkChange,
+    LogEvent,
     Malformed,
     Neighbour,
     Observation,
@@ -70,6 +72,16 @@ BEFORE = 10 * SECOND
 """How far before the first sign of trouble on the wire the proxy's state is looked at: checks take some seconds to fail."""
 
 
+class Explain(Protocol):
+    """What the nodes' configurations of keepalived tell; None for a node or virtual router that they do not name."""
+
+    def step(self, node: str, router: VirtualRouter, before: int, after: int) -> tuple[tuple[str, ...], ...] | None:
+        """Sets of checks whose failure takes the priority from one value to the other."""
+
+    def faulting(self, node: str, router: VirtualRouter) -> tuple[str, ...] | None:
+        """Checks whose failure puts the virtual router in FAULT."""
+
+
 @dataclass(slots=True, eq=False)
 class _Group:
     """A virtual router with its open flaps, newest last."""
@@ -91,7 +103,8 @@ class Engine:
     any, ``finish`` that nothing more will come. Each returns what there is to tell, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, explain: Explain | None = None) -> None:
+        """``explain`` answers from the nodes' configurations, where they are known."""
         self.coverage = Coverage()
         self.malformed: dict[str, int] = {}
         """Malformed frames by reason."""
@@ -107,6 +120,8 @@ class Engine:
         self._hosts = Hosts()
         self._ownership = Ownership()
         self._vantage = Vantage()
+        self._journal = Journal()
+        self._explain = explain
         self._now: int | None = None
         self._since: int | None = None
 
@@ -143,6 +158,8 @@ class Engine:
                 self._ownership.address(observation)
             case LinkChange():
                 self._ownership.link(observation)
+            case LogEvent():
+                self._journal.logged(observation)
             case Malformed():
                 self.malformed[observation.reason] = self.malformed.get(observation.reason, 0) + 1
             case SourceChange():
@@ -462,6 +479,10 @@ class Engine:
             service_during=ServiceCounts(),
             probes_around=(),
             probes=(),
+            log=(),
+            claimant_log=(),
+            steps=None,
+            faulting=None,
             local=local,
             taps=taps | {router: node for router, node in local.items() if node not in silent},
             trouble=flap.opened,
@@ -478,9 +499,18 @@ class Engine:
         host = self._hosts.get(flap.former)
         services = self._serving(group)
         ports = {port for service in services for port in service.ports}
+        whose = concluded | local
+        former, claimant = whose.get(flap.former or ""), whose.get(flap.current or next(iter(flap.contenders), ""))
+        key = tracker.virtual_router
         return replace(
             view,
             trouble=trouble,
+            log=self._journal.between(former, trouble - BEFORE, now),
+            claimant_log=self._journal.between(claimant, trouble - BEFORE, now),
+            steps=self._explain.step(former, key, drop[0].priority, drop[1].priority)
+            if self._explain and drop and former
+            else None,
+            faulting=self._explain.faulting(former, key) if self._explain and former else None,
             life=self._life(host, last, moved),
             service_before=_together(services, trouble - BEFORE, trouble - 1),
             service_during=_together(services, trouble, moved),

@@ -8,6 +8,7 @@ What to do: find who removed it: a network manager, a script, a container that c
 Not to be confused with: `stopped` (the removal follows the priority 0, and the sender stays silent).
 """
 
+from observer.model.observations import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import FAULT_PAIR
@@ -32,6 +33,10 @@ def find(view: FlapView) -> Finding | str:
         if change.node == node and not change.present and not change.initial and 0 < lead <= LEAD:
             gone = Evidence(change.time, f"{change.address} was removed {duration(lead)} before that", node)
             return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (gone, given_up))
+    logged = view.logged(LogKind.ADDRESS_REMOVED, begin=resignation.first - LEAD, end=resignation.first + LEAD)
+    if logged is not None:
+        said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
+        return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (given_up, said))
     back = view.came_back
     if back is None:
         return f"{resignation.router} did not come back"

@@ -8,10 +8,21 @@ What to do: make the named setting equal on all routers of the group.
 Not to be confused with: `receiver_deaf` (nothing is wrong with the adverts), `vrid_conflict` (another group altogether).
 """
 
-from observer.model.time import seconds
+from observer.model.observations import LogKind
+from observer.model.time import SECOND, seconds
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.rejected import unfounded
 from observer.rules.view import FlapView, Run
+
+REJECTIONS = frozenset(
+    {
+        LogKind.AUTHENTICATION_FAILED,
+        LogKind.ADDRESS_MISSING,
+        LogKind.ADDRESS_COUNT_MISMATCH,
+        LogKind.INTERVAL_MISMATCH,
+    }
+)
+"""What keepalived logs when it drops an advert."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -19,7 +30,16 @@ def find(view: FlapView) -> Finding | str:
     claim = unfounded(view)
     if isinstance(claim, str):
         return claim
+    start = view.taken_over if view.taken_over is not None else view.time
+    begin = start - 4 * claim.owner.interval
+    logged = next(
+        (event for event in view.claimant_log if event.kind in REJECTIONS and begin <= event.time <= start + SECOND), None
+    )
     reasons = differences(claim.owner, claim.claimant)
+    if logged is not None:
+        said = Evidence(logged.time, f"the log of {claim.claimant.router} says: {logged.detail}", logged.node)
+        claimed = Evidence(claim.claimant.first, f"{claim.claimant.router} claimed the address all the same", claim.claimant.node)
+        return Finding(Cause.ADVERTS_REJECTED, Confidence.CERTAIN, (said, claimed))
     if not reasons:
         return f"nothing is wrong with the adverts of {claim.owner.router}"
     evidence = (

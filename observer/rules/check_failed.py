@@ -11,13 +11,17 @@ Not to be confused with: `stopped` (one priority 0, and no lower priority before
 priority never fell), `reloaded` (the change of priority comes with adverts that are off schedule).
 """
 
-from observer.model.time import MILLISECOND, clock_time, duration
+from observer.model.observations import LogKind
+from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import restarted
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
 """Two priority-0 adverts closer than this are one FAULT. keepalived 2.2.7 sends them 0.58 ms apart; an orderly stop sends one."""
+
+LOGGED_BEFORE = 3 * SECOND
+"""A check is logged as failed at most an interval or so before the advert that shows it."""
 
 STEADY = 2
 """Adverts at the higher priority that make it the router's usual one, rather than one passing value."""
@@ -38,26 +42,46 @@ def find(view: FlapView) -> Finding | str:
 
 def _fault(view: FlapView, resignation: Run) -> Finding | str:
     gap = resignation.last - resignation.first
-    if resignation.count < 2 or gap > FAULT_PAIR:
-        return f"{resignation.router} gave up with one priority-0 advert, where a FAULT sends two"
     if view.current == view.former:
         return f"{resignation.router} resumed by itself"
-    evidence = Evidence(
-        resignation.first,
-        f"{resignation.router} sent {resignation.count} priority-0 adverts {duration(gap)} apart: it entered FAULT",
-        resignation.node,
-    )
+    fault = view.logged(LogKind.ENTERED_FAULT, begin=resignation.first - SECOND, end=resignation.last + SECOND)
+    pair = resignation.count >= 2 and gap <= FAULT_PAIR
+    if not pair and fault is None:
+        return f"{resignation.router} gave up with one priority-0 advert, where a FAULT sends two"
+    evidence = []
+    if pair:
+        two = f"{resignation.router} sent {resignation.count} priority-0 adverts {duration(gap)} apart: it entered FAULT"
+        evidence.append(Evidence(resignation.first, two, resignation.node))
+    if fault is not None:
+        evidence.append(Evidence(fault.time, f"its log says: {fault.detail}", fault.node))
+    name, proof, blind = _named(view, None if view.faulting is None else tuple((check,) for check in view.faulting))
     # Without identification (IPv6) a copy of one advert, as on a mirror port, cannot be told from a second one.
-    distinct = resignation.first_ident is not None and resignation.first_ident != resignation.last_ident
-    blind = ("which check failed is not on the wire",)
-    if distinct:
-        return Finding(Cause.CHECK_FAILED, Confidence.CERTAIN, (evidence,), blind)
-    return Finding(
-        Cause.CHECK_FAILED,
-        Confidence.LIKELY,
-        (evidence,),
-        (*blind, "the two priority-0 adverts carry no distinct identification: one may be a copy of the other"),
+    if fault is not None or (resignation.first_ident is not None and resignation.first_ident != resignation.last_ident):
+        return Finding(Cause.CHECK_FAILED, Confidence.CERTAIN, (*evidence, *proof), blind, name)
+    copied = "the two priority-0 adverts carry no distinct identification: one may be a copy of the other"
+    return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (*evidence, *proof), (*blind, copied), name)
+
+
+def _named(
+    view: FlapView, candidates: tuple[tuple[str, ...], ...] | None
+) -> tuple[str | None, tuple[Evidence, ...], tuple[str, ...]]:
+    """Which check it was: from the log, else from the sets of checks that the configuration allows; evidence; blind spots."""
+    event = view.logged(
+        LogKind.CHECK_FAILED, LogKind.CHECK_TIMED_OUT, begin=view.trouble - LOGGED_BEFORE, end=view.trouble + SECOND
     )
+    if event is not None and event.check is not None:
+        how = "timed out" if event.kind is LogKind.CHECK_TIMED_OUT else "failed"
+        status = "" if event.status is None else f" (exit status {event.status})"
+        return event.check, (Evidence(event.time, f"its log says: check {event.check} {how}{status}", event.node),), ()
+    if candidates is None:
+        return None, (), ("which check failed is not on the wire",)
+    if len(candidates) == 1:
+        name = " + ".join(candidates[0])
+        return name, (Evidence(view.trouble, f"by its node's configuration that is {name}"),), ()
+    if not candidates:
+        return None, (), ("no check of its node's configuration explains it",)
+    fit = " or ".join(" + ".join(names) for names in candidates[:4])
+    return None, (), (f"by its node's configuration it may be {fit}",)
 
 
 def _lowered(view: FlapView, held: Run) -> Finding | str:
@@ -96,7 +120,9 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
             takeover.node,
         )
     )
-    confidence, blind = Confidence.CERTAIN, ["which check failed is not on the wire"]
+    name, proof, unnamed = _named(view, view.steps)
+    evidence += proof
+    confidence, blind = Confidence.CERTAIN, list(unnamed)
     if before.count < STEADY:
         confidence = Confidence.LIKELY
         blind.append(f"only {before.count} advert at priority {before.priority} was seen before the fall")
@@ -107,4 +133,4 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:
         confidence = Confidence.LIKELY
         blind.append(f"{held.router} had fallen silent as well before the move")
-    return Finding(Cause.CHECK_FAILED, confidence, tuple(evidence), tuple(blind))
+    return Finding(Cause.CHECK_FAILED, confidence, tuple(evidence), tuple(blind), name)

@@ -10,7 +10,7 @@ Not to be confused with: `daemon_stalled` (the same process resumes; until it do
 `node_lost` (nothing at all from the node any more), `partition` (it goes on advertising where we cannot hear it).
 """
 
-from observer.model.observations import NeighbourKind
+from observer.model.observations import LogKind, NeighbourKind
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import restarted, unheard
@@ -35,6 +35,13 @@ def find(view: FlapView) -> Finding | str:
     back = view.came_back
     if back is not None and unheard(last, back) is not None:
         return f"the same process went on at {last.router}: the identification of its adverts continues"
+    stopping = view.logged(LogKind.STOPPING, begin=last.last - SECOND, end=last.last + 2 * last.interval)
+    if stopping is not None:
+        return f"its log says: {stopping.detail}"
+    died = view.logged(LogKind.CHILD_DIED, begin=last.last - SECOND, end=last.last + 2 * last.interval)
+    if died is not None:
+        said = Evidence(died.time, f"its log says: {died.detail}", died.node)
+        return Finding(Cause.DAEMON_KILLED, Confidence.CERTAIN, (evidence, said))
     holds, alive = _still_holds(view, last), _alive(view, last)
     sure = Confidence.CERTAIN if view.lossless else Confidence.LIKELY
     unsure = () if view.lossless else ("frames were lost: a resignation may have been among them",)

@@ -10,7 +10,8 @@ Not to be confused with: `daemon_killed` (a new process comes back, or none), `p
 was not heard, so its identification has moved on).
 """
 
-from observer.model.time import MILLISECOND, duration
+from observer.model.observations import LogKind
+from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import counts, unheard
 from observer.rules.silence import fell_silent
@@ -26,6 +27,10 @@ def find(view: FlapView) -> Finding | str:
     if isinstance(silent, str):
         return silent
     last, evidence = silent
+    froze = view.logged(LogKind.TIMER_EXPIRED, begin=last.last + last.interval, end=view.now)
+    if froze is not None and (froze.seconds or 0) * SECOND >= last.interval:
+        said = Evidence(froze.time, f"its log says: {froze.detail}", froze.node)
+        return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, said))
     back = view.came_back
     if back is None:
         if not view.life.frames or view.life.refused_vrrp or view.current == view.former:

@@ -10,6 +10,7 @@ Not to be confused with: `check_failed` (there the former router's priority fell
 """
 
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.process import restarted
 from observer.rules.silence import SILENT
 from observer.rules.view import FlapView, Run
 
@@ -45,7 +46,7 @@ def find(view: FlapView) -> Finding | str:
     earlier = _earlier(view, takeover)
     if earlier is not None:
         evidence.append(Evidence(earlier.last, f"{takeover.router} had been Active before, last at {earlier.priority}"))
-    if _idle_until_now(earlier, takeover) or _fresh(takeover):
+    if _idle_until_now(earlier, takeover) or _fresh(earlier, takeover):
         return Finding(Cause.PREEMPTED, Confidence.CERTAIN, tuple(sorted(evidence)))
     return Finding(
         Cause.PREEMPTED,
@@ -75,6 +76,6 @@ def _idle_until_now(earlier: Run | None, takeover: Run) -> bool:
     return (takeover.first_ident - earlier.last_ident) % 65536 == takeover.stride
 
 
-def _fresh(takeover: Run) -> bool:
-    """The identification shows that this is the first advert of its process."""
-    return takeover.first_ident == 1
+def _fresh(earlier: Run | None, takeover: Run) -> bool:
+    """The identification shows that this is the first advert of its process, and not one after a full turn of the count."""
+    return takeover.first_ident == 1 and (earlier is None or restarted(earlier, takeover))

@@ -41,8 +41,9 @@ def unfounded(view: FlapView) -> Claim | str:
         return f"the priority of {held.router} had fallen"
     if took and claimant.priority > held.priority:
         return f"{claimant.router} outranks {held.router}"
-    went_on = any(run.last > start and run.priority > 0 for run in view.runs.get(held.router, ()))
+    soon = start + held.interval + held.interval // 2
+    went_on = any(run.first <= soon and run.last > start and run.priority > 0 for run in view.runs.get(held.router, ()))
     node = view.taps.get(claimant.router)
     recent = start - held.interval - held.interval // 2
     heard = None if node is None else view.heard_at(held.router, node, recent, start) > 0
-    return Claim(held, claimant, heard, went_on or held.router in view.taps)
+    return Claim(held, claimant, heard, went_on or (held.router in view.taps and view.lossless))

@@ -8,7 +8,8 @@ What to do: nothing is broken; change priorities when a move is welcome.
 Not to be confused with: `check_failed` (the schedule and the count go on), `preempted` (nothing changed on the former router).
 """
 
-from observer.model.time import duration
+from observer.model.observations import LogKind
+from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import restarted
 from observer.rules.view import FlapView, Run
@@ -31,7 +32,8 @@ def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:
     before, after = drop
     off_schedule = after.off_schedule is not None and after.off_schedule - after.first < after.interval
     anew = restarted(before, after)
-    if not (off_schedule or anew):
+    logged = view.logged(LogKind.RELOADING, begin=before.last - SECOND, end=after.first + SECOND)
+    if not (off_schedule or anew or logged is not None):
         return None
     gap = after.first - before.last
     evidence = [
@@ -47,6 +49,9 @@ def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:
             Evidence(after.first, f"the identification of its adverts began anew ({before.last_ident} to {after.first_ident})")
         )
     evidence.append(Evidence(takeover.first, f"{takeover.router} took over at {takeover.priority}", takeover.node))
+    if logged is not None:
+        evidence.append(Evidence(logged.time, f"its log says: {logged.detail}", logged.node))
+        return Finding(Cause.RELOADED, Confidence.CERTAIN, tuple(evidence))
     if anew and gap < 2 * before.interval:
         return Finding(Cause.RELOADED, Confidence.CERTAIN, tuple(evidence))
     return Finding(Cause.RELOADED, Confidence.LIKELY if anew else Confidence.POSSIBLE, tuple(evidence))

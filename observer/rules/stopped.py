@@ -8,6 +8,7 @@ Not to be confused with: `check_failed` (a FAULT sends two priority-0 adverts), 
 then one priority 0 is sent: from another node this looks the same), a FAULT of a sync group member (one priority 0 as well).
 """
 
+from observer.model.observations import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import FAULT_PAIR
@@ -30,6 +31,9 @@ def find(view: FlapView) -> Finding | str:
     removal = _removed_first(view, resignation)
     if removal is not None:
         return f"the address was removed on {removal} before the priority-0 advert was sent"
+    fault = view.logged(LogKind.ENTERED_FAULT, begin=resignation.first - SECOND, end=resignation.last + SECOND)
+    if fault is not None:
+        return f"its log says: {fault.detail}"
     evidence = [Evidence(resignation.first, f"{resignation.router} resigned with one priority-0 advert", resignation.node)]
     if view.taken_over is not None and view.current is not None:
         evidence.append(
@@ -38,6 +42,10 @@ def find(view: FlapView) -> Finding | str:
                 f"{view.current} took over {duration(view.taken_over - resignation.last)} after the resignation",
             )
         )
+    stopping = view.logged(LogKind.STOPPING, begin=resignation.first - REMOVAL_LEAD, end=resignation.last + SECOND)
+    if stopping is not None:
+        evidence.append(Evidence(stopping.time, f"its log says: {stopping.detail}", stopping.node))
+        return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
     if view.life.refused_vrrp and view.life.first_refused is not None:
         evidence.append(
             Evidence(

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from observer.model.time import SECOND
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from observer.model.flaps import VirtualRouter
-    from observer.model.observations import AddressChange, LinkChange, Neighbour
+    from observer.model.observations import AddressChange, LinkChange, LogEvent, LogKind, Neighbour
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,14 @@ class FlapView:
     """By the former router's host, from half a minute before the first sign of trouble until some seconds after the move."""
     probes: tuple[Probe, ...]
     """By the former router's host, from the first sign of trouble to the move."""
+    log: tuple[LogEvent, ...]
+    """keepalived's log on the former router's node, from some seconds before the first sign of trouble; empty where unknown."""
+    claimant_log: tuple[LogEvent, ...]
+    """The same of the router that took over, or claimed the addresses."""
+    steps: tuple[tuple[str, ...], ...] | None
+    """Sets of checks that explain the fall of the former router's priority by its node's configuration; None without one."""
+    faulting: tuple[str, ...] | None
+    """Checks that put the former router in FAULT by its node's configuration; None without one."""
     local: Mapping[str, str]
     """Router address to the observing node that it belongs to, where the node's addresses are known."""
     taps: Mapping[str, str]
@@ -147,6 +157,13 @@ class FlapView:
     """Adverts that gaps in the identification show to have been sent and not heard, by routers that went on all the time."""
     frames_lost: int
     """Frames that the sources say they lost around the flap."""
+
+    def logged(self, *kinds: LogKind, begin: int, end: int) -> LogEvent | None:
+        """The first line of one of the kinds in the former router's log; a stamp may be rounded down to its second."""
+        for event in self.log:
+            if event.kind in kinds and begin - SECOND <= event.time <= end:
+                return event
+        return None
 
     def heard_at(self, router: str, node: str, begin: int, end: int) -> int:
         """How many adverts of a router were heard at a node within a span."""

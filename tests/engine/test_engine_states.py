@@ -195,6 +195,15 @@ def test_memory_is_bounded_under_hostile_adverts(monkeypatch):
     assert weights[1] < 1.2 * weights[0]
 
 
+def test_a_router_whose_priority_never_rests_is_remembered_in_part():
+    engine, model, weights = Engine(), Trace().advert(A, 100, 0).items[0], []
+    for number in range(2000):
+        engine.observe(replace(model, time=model.time + number * SECOND, priority=100 + number % 2, ident=number))
+        if number in (500, 1999):
+            weights.append(weight(engine))
+    assert weights[1] < 1.2 * weights[0]
+
+
 def test_the_limits_are_kept_as_they_are():
     """Addresses, virtual routers and routers beyond the limits are counted and not kept."""
     engine = Engine()

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, note
-from hypothesis import settings as how
-from rules.stories import STORIES, Setting, settings
+from rules.stories import STORIES, Setting, random_setting
 from traces import at, flaps
 
 from observer.model.observations import Family
@@ -26,31 +24,55 @@ def certain_and_wrong(name, setting):
     return wrong
 
 
-@pytest.mark.parametrize(
-    "name",
-    STORIES,
+TELLINGS = 200
+
+ONCE_WRONG = (
+    ("check_failed", 1439),  # two adverts lost at the return passed for a partition
+    ("fault_of_a_sync_group_member", 284),
+    ("daemon_stalled", 326),
+    ("stopped", 62),  # the resignation lost, and adverts before it: passed for a kill
+    ("partition", 2556),  # an identification that came round to 1 passed for a new process
+    ("stopped", 501),  # the resignation lost at the new router's tap passed for a receiver that is deaf
+    ("stopped", 823),
+    ("address_removed", 501),
+    ("fault_of_a_sync_group_member", 501),
+    ("fault", 842),
 )
-@how(max_examples=120, deadline=None, derandomize=True)
-@given(setting=settings())
-def test_never_certain_of_a_wrong_cause(name, setting):
-    note(str(setting))
-    assert not certain_and_wrong(name, setting)
+"""Tellings of which the verdict was certain and wrong."""
 
 
-@how(max_examples=60, deadline=None, derandomize=True)
-@given(setting=settings(clear=True))
 @pytest.mark.parametrize("name", STORIES)
-def test_clear_stories_have_their_flap(name, setting):
-    """Nothing lost, nothing hidden: a flap for each move, at its time, between the right routers."""
-    trace = setting.trace()
-    truths = STORIES[name](setting, trace)
-    found = flaps(trace)
-    note(f"{[flap.verdict.cause for flap in found]} for {truths}")
-    assert len(found) >= 1
-    if name != "vrid_conflict":
-        former, new, _ = setting.routers
-        assert [flap.former for flap in found] == [former, new][: len(truths)]
-        assert [flap.current for flap in found] == ([former] if name.endswith("resumed") else [new, former][: len(truths)])
+def test_never_certain_of_a_wrong_cause(name):
+    """With numbered settings: what hypothesis makes of a seed changes with the constants in the code under test."""
+    wrong = {seed: certain_and_wrong(name, random_setting(seed)) for seed in range(TELLINGS)}
+    assert {seed: found[0][:2] for seed, found in wrong.items() if found} == {}
+
+
+@pytest.mark.parametrize(("name", "seed"), ONCE_WRONG)
+def test_never_again_certain_of_the_same_wrong_cause(name, seed):
+    assert not certain_and_wrong(name, random_setting(seed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STORIES)
+def test_never_certain_of_a_wrong_cause_in_thousands_of_tellings(name):
+    assert [seed for seed in range(TELLINGS, 2500) if certain_and_wrong(name, random_setting(seed))] == []
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_clear_stories_have_their_flap(name):
+    """Nothing lost, nothing hidden: a flap for each move, between the right routers."""
+    for seed in range(60):
+        setting = random_setting(seed, clear=True)
+        trace = setting.trace()
+        truths = STORIES[name](setting, trace)
+        found = flaps(trace)
+        assert len(found) >= 1, seed
+        if name != "vrid_conflict":
+            former, new, _ = setting.routers
+            assert [flap.former for flap in found] == [former, new][: len(truths)], seed
+            expected = [former] if name.endswith("resumed") else [new, former][: len(truths)]
+            assert [flap.current for flap in found] == expected, seed
 
 
 V3 = Setting(version=3)

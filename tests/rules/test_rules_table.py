@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as how
 from rules.stories import (
     Setting,
     address_removed_and_resumed,
@@ -16,7 +14,7 @@ from rules.stories import (
     fault,
     node_lost,
     preempted_by_a_newcomer,
-    settings,
+    random_setting,
     stopped,
 )
 from traces import FAULT_GAP, A, B, Trace, flaps
@@ -186,10 +184,8 @@ def test_a_fault_and_a_stop_differ_by_one_frame_only():
     assert [flap.verdict.cause for trace in (one, two) for flap in flaps(trace)] == [Cause.STOPPED, Cause.CHECK_FAILED]
 
 
-@how(max_examples=60, deadline=None, derandomize=True)
-@given(settings(clear=True))
-def test_a_fall_of_the_priority_is_certain_in_any_clear_setting(setting):
-    trace = setting.trace()
-    check_failed(replace(setting, sequel=False), trace)
-    (flap,) = flaps(trace)
+@pytest.mark.parametrize("seed", range(40))
+def test_a_fall_of_the_priority_is_certain_in_any_clear_setting(seed):
+    setting = random_setting(seed, clear=True)
+    (flap,) = flaps(told(check_failed, replace(setting, sequel=False)))
     assert (flap.verdict.cause, flap.verdict.confidence) == (Cause.CHECK_FAILED, Confidence.CERTAIN)

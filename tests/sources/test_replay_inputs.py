@@ -86,6 +86,12 @@ def test_the_source_listens_from_the_first_frame_to_the_last(tmp_path):
     assert changes == {SourceState.STARTED: (START + 1) * SECOND, SourceState.STOPPED: (START + 3) * SECOND}
 
 
+def test_the_last_frame_is_the_latest_and_not_the_one_that_ends_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(replay_module, "SLICE", 1)
+    census, _ = replay(tmp_path, pcap([(SECOND, vrrp(ident=1)), (SECOND // 10, vrrp(ident=2))]))
+    assert census.end == (START + 1) * SECOND
+
+
 def test_frames_out_of_order_are_put_in_order(tmp_path):
     """As several queues of a network card give them."""
     dice = random.Random(3)

@@ -1,0 +1,34 @@
+"""keepalived's log as the observing nodes tell it, bounded."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from observer.model.observations import LogEvent
+
+LINES = 512
+"""Lines kept for each node."""
+
+NODES = 64
+
+
+class Journal:
+    """What each node's keepalived logged lately."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, deque[LogEvent]] = {}
+
+    def logged(self, event: LogEvent) -> None:
+        """A line of a node's log."""
+        if event.node in self._nodes or len(self._nodes) < NODES:
+            self._nodes.setdefault(event.node, deque(maxlen=LINES)).append(event)
+
+    def between(self, node: str | None, begin: int, end: int) -> tuple[LogEvent, ...]:
+        """A node's lines within a span."""
+        return tuple(event for event in self._nodes.get(node or "", ()) if begin <= event.time <= end)
+
+    def nodes(self) -> set[str]:
+        """Nodes whose log is read."""
+        return set(self._nodes)
