@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procps python3-venv
 TOOLS := keepalived haproxy tcpdump tshark ip nft
 
-.PHONY: help demo run test test-all check format bench golden docs system clean
+.PHONY: help demo run test test-all check format bench accuracy golden docs system clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ format: .venv ## Rewrite to style
 
 bench: .venv system ## Measure, and write docs/performance.md
 	$(BIN)/python -m tests.bench
+
+accuracy: .venv ## Verdicts on every case, from every vantage point, whole and degraded; writes docs/accuracy.md
+	$(BIN)/python -m tests.accuracy
 
 golden: .venv ## Write the machine-written verdicts of pcaps/ anew; read the difference before you commit it
 	$(BIN)/python -m tests.golden

@@ -123,6 +123,7 @@ def _replay(parsed: argparse.Namespace) -> int:
     from observer.run import run
     from observer.sinks.report import Report
     from observer.sources.address_events import read_address_events
+    from observer.sources.clocks import put_right
     from observer.sources.keepalived_log import read_log
     from observer.sources.merge import merged
     from observer.sources.replay import Census, observe_capture
@@ -141,9 +142,11 @@ def _replay(parsed: argparse.Namespace) -> int:
     configurations = [_of_node("--keepalived-conf", option, censuses) for option in parsed.keepalived_conf]
     explain = Configurations({node: load_keepalived(path) for node, path in configurations}) if configurations else None
     engine, report, decoder = Engine(explain), Report(), FrameDecoder()
-    streams = [observe_capture(census, decoder) for census in censuses]
-    streams += [([event] for event in read_address_events(path, node)) for node, path in events]
-    streams += [([event] for event in read_log(path, node)) for node, path in logs]
+    clocks = _clocks(censuses)
+    sources = [(census.node, observe_capture(census, decoder)) for census in censuses]
+    sources += [(node, ([event] for event in read_address_events(path, node))) for node, path in events]
+    sources += [(node, ([event] for event in read_log(path, node))) for node, path in logs]
+    streams = [put_right(stream, clocks.get(node, 0)) for node, stream in sources]
     run(merged(streams), engine, [report])
     _remarks(censuses)
     if parsed.format == "json":
@@ -151,6 +154,30 @@ def _replay(parsed: argparse.Namespace) -> int:
     else:
         report.write_text(engine, sys.stdout, colour=sys.stdout.isatty())
     return 0
+
+
+def _clocks(censuses: list[Census]) -> dict[str, int]:
+    """By how much each node's clock is ahead of the first one's, told on standard error where it matters."""
+    from observer.model.time import duration
+    from observer.sources.clocks import offsets, sightings
+    from observer.sources.replay import Census, observe_capture
+    from observer.wire.frames import FrameDecoder
+
+    nodes = {census.node: census.path for census in censuses}
+    if len(nodes) < 2 or any(census.path == "-" for census in censuses):
+        return {}
+    seen = {node: sightings(observe_capture(Census(path, node), FrameDecoder())) for node, path in nodes.items()}
+    clocks = offsets(seen)
+    first = next(iter(nodes))
+    for node, ahead in clocks.items():
+        if ahead:
+            way = "ahead of" if ahead > 0 else "behind"
+            print(
+                f"vrrp-observer: the clock of {node} is {duration(abs(ahead))} {way} that of {first}: put right", file=sys.stderr
+            )
+    for node in nodes.keys() - clocks.keys():
+        print(f"vrrp-observer: {node}'s clock could not be compared with {first}'s", file=sys.stderr)
+    return clocks
 
 
 def _of_node(flag: str, option: str, censuses: list[Census]) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from observer.run import run
 from observer.sinks import encoding
 from observer.sinks.report import Report
 from observer.sources.address_events import read_address_events
+from observer.sources.clocks import offsets, put_right, sightings
 from observer.sources.keepalived_log import read_log
 from observer.sources.merge import merged
 from observer.sources.replay import Census, observe_capture
@@ -26,6 +28,9 @@ from observer.wire.frames import FrameDecoder
 
 if TYPE_CHECKING:
     from observer.model.flaps import Flap
+    from observer.model.observations import Observation
+
+Spoil = Callable[[str, list["Observation"]], list["Observation"]]
 
 ROOT = Path(__file__).resolve().parent.parent / "pcaps"
 MIRROR = "span"
@@ -79,19 +84,32 @@ def cases() -> list[Case]:
 
 
 def verdicts(
-    case: Case, nodes: tuple[str, ...], *, addresses: bool = True, logs: bool = True, configurations: bool = True
+    case: Case,
+    nodes: tuple[str, ...],
+    *,
+    addresses: bool = True,
+    logs: bool = True,
+    configurations: bool = True,
+    spoil: Spoil | None = None,
 ) -> list[Flap]:
-    """The flaps that a replay of these nodes' captures gives, with or without what else is known of the nodes."""
+    """The flaps that a replay of these nodes' captures gives, with or without what else is known of the nodes.
+
+    ``spoil`` takes the observations of one node and gives those that are left of them. Clocks are put right as in a replay.
+    """
     known = {node: path for node in nodes if (path := case.path / f"{node}.conf").exists()} if configurations else {}
     engine = Engine(Configurations({node: load(path) for node, path in known.items()}))
     report, decoder = Report(), FrameDecoder()
-    streams = [observe_capture(Census(str(case.captures[node]), node), decoder) for node in nodes]
+    sources = [(node, list(observe_capture(Census(str(case.captures[node]), node), decoder))) for node in nodes]
     if addresses:
         files = {node: case.path / f"{node}.addresses" for node in nodes}
-        streams += [([event] for event in read_address_events(str(path), node)) for node, path in files.items() if path.exists()]
+        sources += [(node, [list(read_address_events(str(path), node))]) for node, path in files.items() if path.exists()]
     if logs:
         files = {node: case.path / f"{node}.log" for node in nodes}
-        streams += [([event] for event in read_log(str(path), node)) for node, path in files.items() if path.exists()]
+        sources += [(node, [list(read_log(str(path), node))]) for node, path in files.items() if path.exists()]
+    if spoil is not None:
+        sources = [(node, [spoil(node, [item for batch in stream for item in batch])]) for node, stream in sources]
+    clocks = offsets({node: sightings(stream) for node, stream in sources[: len(nodes)]}) if len(nodes) > 1 else {}
+    streams = [put_right(iter(stream), clocks.get(node, 0)) for node, stream in sources]
     run(merged(streams), engine, [report])
     return report.ordered()
 

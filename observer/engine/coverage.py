@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from observer.model.observations import FramesLost, SourceChange, SourceState
 
+NO_FRAMES = frozenset({"addresses"})
+"""Sources that tell of the node and not of the wire."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -54,6 +57,11 @@ class Coverage:
         """Nodes whose sources had all ceased to listen by a time."""
         known = {span.node for span in self._spans}
         return known - {span.node for span in self._spans if span.end is None or span.end >= time}
+
+    def deaf(self, time: int) -> bool:
+        """Whether every source of frames had ceased to listen by a time, so that silence says nothing."""
+        frames = [span for span in self._spans if span.source not in NO_FRAMES]
+        return bool(frames) and all(span.end is not None and span.end < time for span in frames)
 
     def lost_between(self, begin: int, end: int) -> int:
         """Frames that sources said they lost in a span."""

@@ -174,8 +174,11 @@ class Engine:
         while (deadline := self.next_deadline()) is not None and deadline <= now:
             self._now = deadline
             for group in self._agenda.due(deadline):
-                for step in group.tracker.expire(deadline):
-                    events += self._stepped(group, step)
+                if self.coverage.deaf(deadline):
+                    group.tracker.deaf = True
+                else:
+                    for step in group.tracker.expire(deadline):
+                        events += self._stepped(group, step)
                 for flap in list(group.flaps):
                     if flap.deadline <= deadline:
                         events += self._judge(group, flap, deadline)

@@ -52,6 +52,8 @@ class VirtualRouterTracker:
         self.active: str | None = None
         self.addresses: tuple[str, ...] = ()
         self.contest: Contest | None = None
+        self.deaf = False
+        """Nobody listens any more: silence means nothing until the next advert."""
         self.overflow = 0
         """Adverts of routers beyond the limit."""
 
@@ -74,6 +76,7 @@ class VirtualRouterTracker:
 
     def hear(self, advert: Advert) -> list[Step]:
         """An advert; copies of one heard already do nothing."""
+        self.deaf = False
         track = self.tracks.get(advert.router)
         if track is None:
             if len(self.tracks) >= ROUTERS:
@@ -95,8 +98,10 @@ class VirtualRouterTracker:
 
     def deadline(self) -> int | None:
         """When silence will mean something, or None."""
-        times = []
+        times: list[int] = []
         last = self._last(self.active)
+        if self.deaf:
+            return None
         if last is not None and self.state in (State.ACTIVE, State.RESIGNED, State.CONTESTED):
             times.append(last.time + active_down_interval(last))
         if self.contest is not None and last is not None:

@@ -183,7 +183,7 @@ def test_keywords_of_others_are_counted_and_do_no_harm() -> None:
 
 
 def test_line_numbers() -> None:
-    found = parse_text("\n# one\nvrrp_script s {\n}\n\nvrrp_sync_group g {\n}\n" + AROUND.format(""), "x.conf")
+    found = parse_text("\n# one\nvrrp_script s {\n}\n\nvrrp_sync_group g { group { a }\n}\n" + AROUND.format(""), "x.conf")
     places = [(item.file, item.line) for item in (*found.checks, *found.sync_groups, *found.instances)]
     assert places == [("x.conf", 3), ("x.conf", 6), ("x.conf", 8)]
 

@@ -78,11 +78,13 @@ def test_keepalived_killed_while_its_node_still_answers_for_the_address(watched:
         owner = lab.holder()
         time.sleep(BASELINE)
         lab.keepalived(owner).kill()
-        heir = lab.wait_move(owner)
+        lab.wait_move(owner)
         # Somebody who does not know yet asks who has the address; both answer.
         lab.exec("c0", ["ip", "neigh", "flush", "all"])
         time.sleep(7)
-        assert lab.holders() == {owner, heir}
+        # The first to claim the address may have lost the election.
+        [heir] = set(lab.holders()) - {owner}
+        assert owner in lab.holders()
         held = {node: agent.sum("vrrp_addresses_held") for node, agent in agents.items()}
         _stop(agents)
 
@@ -101,7 +103,9 @@ def test_only_the_holder_says_that_it_holds_the_address(watched: Watched) -> Non
         before = lab.holder()
         lab.wait_until(lambda: _held(agents) == {before}, 5, "the holder alone to say so")
         lab.keepalived(before).stop()
-        after = lab.wait_move(before)
+        lab.wait_move(before)
+        time.sleep(1)
+        after = lab.holder()
         lab.wait_until(lambda: _held(agents) == {after}, 5, "the new holder alone to say so")
         _stop(agents)
 

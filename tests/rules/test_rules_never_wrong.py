@@ -31,12 +31,12 @@ ONCE_WRONG = (
     ("fault_of_a_sync_group_member", 284),
     ("daemon_stalled", 326),
     ("stopped", 62),  # the resignation lost, and adverts before it: passed for a kill
-    ("partition", 2556),  # an identification that came round to 1 passed for a new process
-    ("stopped", 501),  # the resignation lost at the new router's tap passed for a receiver that is deaf
+    ("stopped", 501),  # the resignation lost at the new router's tap: passed for a receiver that is deaf
     ("stopped", 823),
     ("address_removed", 501),
     ("fault_of_a_sync_group_member", 501),
     ("fault", 842),
+    ("partition", 2556),  # an identification that came round to 1: passed for a new process
 )
 """Tellings of which the verdict was certain and wrong."""
 
