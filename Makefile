@@ -46,12 +46,13 @@ docs: .venv ## Write the generated docs
 	$(BIN)/python docs/generate.py
 
 .venv: pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null || { $(MAKE) --no-print-directory system && $(PYTHON) -m venv .venv; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv 2>/dev/null || { $(MAKE) --no-print-directory system && $(PYTHON) -m venv .venv; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch .venv
 
 system:
 	@missing=""; for tool in $(TOOLS); do PATH="$$PATH:/usr/sbin:/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing:$$missing"; export DEBIAN_FRONTEND=noninteractive; \

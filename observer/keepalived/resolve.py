@@ -61,7 +61,9 @@ def instance(raw: RawInstance, group: SyncGroup | None, own_weights: bool, defau
     garp = dict(zip(GARP, (0, 1, 0, 0), strict=True)) if defaults.min_garp else {}
     garp |= defaults.garp | raw.garp
     standard = Garp()
-    master = priority == OWNER if raw.master is None else raw.master
+    authentication = raw.authentication if version == 2 else Authentication.NONE
+    # AH counts its packets, and who begins as Active has heard no count yet.
+    master = authentication is not Authentication.AH and (priority == OWNER if raw.master is None else raw.master)
     nopreempt = raw.nopreempt and priority != OWNER and not master
     return Instance(
         name=raw.name,
@@ -79,7 +81,7 @@ def instance(raw: RawInstance, group: SyncGroup | None, own_weights: bool, defau
         preempt_delay=0 if nopreempt or master else raw.preempt_delay,
         use_vmac=raw.use_vmac,
         master=master,
-        authentication=raw.authentication if version == 2 else Authentication.NONE,
+        authentication=authentication,
         tracks=_tracks(raw, priority, group, own_weights),
         track_primary=raw.track_primary,
         garp=Garp(

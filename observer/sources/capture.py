@@ -197,6 +197,8 @@ def _open(expression: str) -> Any:
     # Python's own bind() asks for an interface name; sll_ifindex 0 means any interface (packet(7)).
     if ctypes.CDLL(None, use_errno=True).bind(opened.ins.fileno(), everywhere, len(everywhere)):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    # What arrived while the socket was being set up is no loss.
+    opened.ins.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
     return opened
 
 

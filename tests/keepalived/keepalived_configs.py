@@ -535,6 +535,16 @@ vrrp_instance owner3 { priority 255
  virtual_router_id 9
  virtual_ipaddress { 10.9.0.107 } }
 vrrp_sync_group empty { group { nobody } }
+vrrp_instance counted { state MASTER
+ priority 99
+ interface eth0
+ nopreempt
+ virtual_router_id 10
+ authentication {
+  auth_type AH
+  auth_pass abc
+ }
+ virtual_ipaddress { 10.9.0.108 } }
 vrrp_instance guarded {
  interface eth0
  virtual_router_id 4

@@ -1,8 +1,8 @@
 """What really happened to the address in a run, from the files it left: never from the program under test.
 
-A move is a gain of the address that lasts, by the kernels' address events. Why it moved is told by the old holder's keepalived:
-had its own priority fallen since it became MASTER, a check had failed; had it not, it was preempted. What it cost is told by
-the clients, who count the resets of their own connections.
+A move is a gain of the address that lasts, by the kernels' address events. Why it moved is told by the logs of both keepalived:
+had the old holder's priority fallen since it became MASTER, and did the new one discard its adverts for that, a check had failed;
+had it not, it was preempted. What it cost is told by the clients, who count the resets of their own connections.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .agents import Flap, nanoseconds, node_of
+from .setting import address
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LASTING = 0.15
 """Seconds; a node that loses a contested election has the address for up to 40 ms."""
 _STAMP = re.compile(r"(\S+Z) ")
 _PRIORITY = re.compile(r"Changing effective priority from (\d+) to (\d+)")
+_DISCARDED = re.compile(r"received lower priority \((\d+)\) advert from (\S+) - discarding")
 _FAILED = re.compile(r"VRRP_Script\((\w+)\) (?:failed|timed out)")
 
 
@@ -49,7 +52,8 @@ def moves(out: Path) -> list[Move]:
     for number in range(1, len(gains)):
         (_, former), (at, current) = gains[number - 1], gains[number]
         end = gains[number + 1][0] if number + 1 < len(gains) else at + 10**12
-        cause, because = _why((out / f"{former}.keepalived.log").read_text(), at)
+        old, new = ((out / f"{node}.keepalived.log").read_text() for node in (former, current))
+        cause, because = _why(old, _last_heard(new, address(former), at), at)
         found.append(Move(at, former, current, cause, because, sum(1 for time in resets if at <= time < end)))
     return found
 
@@ -69,14 +73,31 @@ def _gains(truth: list[dict[str, Any]]) -> list[tuple[int, str]]:
     return gains
 
 
-def _why(log: str, until: int) -> tuple[str, str]:
+def _before(log: str, until: int) -> Iterator[str]:
+    """The lines of a log before a time."""
+    for line in log.splitlines():
+        match = _STAMP.match(line)
+        if match is not None and nanoseconds(match[1]) < until:
+            yield line
+
+
+def _last_heard(log: str, router: str, until: int) -> int | None:
+    """The last priority for which the new holder's keepalived discarded the old one's adverts before it became MASTER."""
+    heard = None
+    for line in _before(log, until):
+        discarded = _DISCARDED.search(line)
+        if discarded and discarded[2] == router:
+            heard = int(discarded[1])
+        elif "Entering BACKUP STATE" in line:
+            heard = None
+    return heard
+
+
+def _why(log: str, heard: int | None, until: int) -> tuple[str, str]:
     """Cause and explanation, from what the old holder's keepalived logged since it became MASTER."""
     highest = now = 0
     failed: list[str] = []
-    for line in log.splitlines():
-        match = _STAMP.match(line)
-        if match is None or nanoseconds(match[1]) >= until:
-            continue
+    for line in _before(log, until):
         if "Entering MASTER STATE" in line:
             highest, failed = now, []
         if change := _PRIORITY.search(line):
@@ -84,6 +105,8 @@ def _why(log: str, until: int) -> tuple[str, str]:
             highest = max(highest, now)
         if check := _FAILED.search(line):
             failed.append(check[1])
+    # It may have its priority back, and not have said so before the new holder's patience ended.
+    now = now if heard is None else heard
     if now < highest:
         return "check_failed", f"{', '.join(dict.fromkeys(failed))} ({highest} to {now})"
     return "preempted", f"its own priority stayed {now}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 
-VERDICT = ("cause", "confidence", "warranted", "from", "to")
+VERDICT = ("cause", "confidence", "from", "to")
 BASELINE = 3
 
 
@@ -51,9 +51,13 @@ def test_the_original_bug_is_named_live_and_again_from_each_capture(watched: Wat
         assert pair.live
         assert move.matches(pair.live)
         assert (pair.live["cause"], pair.live["confidence"]) == ("check_failed", "certain")
-        assert pair.live["warranted"] == "no" if node == owner else pair.live["warranted"] in ("no", "unknown")
+        # A capture holds data segments, which show a proxy at work; the agent's kernel filter lets none through.
+        assert pair.live["warranted"] in ("no", "unknown")
+    [replayed] = _replayed(lab, owner)
+    assert replayed["warranted"] == "no"
     [told] = agents[heir].flaps()
-    assert abs(told["connections"]["reset"] - move.resets) <= 3
+    # Clients that the loser of the election announced itself to are reset there, and not here.
+    assert 0.7 * move.resets <= told["connections"]["reset"] <= move.resets
 
 
 def test_a_killed_proxy_makes_the_move_warranted(watched: Watched) -> None:

@@ -20,7 +20,7 @@ from rules.stories import (
 from traces import FAULT_GAP, A, B, Trace, flaps
 
 from observer.model.observations import Family
-from observer.model.verdicts import Cause, Confidence
+from observer.model.verdicts import Cause, Confidence, Warranted
 
 PLAIN = Setting()
 FAST = Setting(version=3, interval=0.1)
@@ -124,6 +124,25 @@ def resigned():
     return told(stopped, PLAIN)
 
 
+def same_address_other_authentication():
+    """A better router claims the very address, with a password of its own."""
+    trace = Trace().adverts(A, 60, 0, 20, authentication=1).restart(B)
+    return trace.adverts(B, 65, 19.4, 30, authentication=2)
+
+
+def same_address_other_authentication_after_a_fall():
+    trace = Trace().adverts(A, 65, 0, 20, authentication=1).adverts(A, 45, 20, 3, authentication=1).restart(B)
+    return trace.adverts(B, 60, 22.766, 30, authentication=2)
+
+
+def silence_of_a_host_that_asks():
+    """The node sends ARP of its own, and nothing shows who holds the address."""
+    trace = Trace().adverts(A, 65, 0, 20).adverts(B, 60, 22.766, 60)
+    for number in range(50):
+        trace.ask(A, B, 19.5 + number)
+    return trace
+
+
 NEAR_MISSES = (
     (regained, Cause.CHECK_FAILED),
     (fell_but_the_taker_is_no_higher, Cause.CHECK_FAILED),
@@ -137,6 +156,9 @@ NEAR_MISSES = (
     (foreign_group, Cause.PREEMPTED),
     (foreign_group_after_a_fall, Cause.CHECK_FAILED),
     (foreign_group_after_a_fall, Cause.PREEMPTED),
+    (same_address_other_authentication, Cause.PREEMPTED),
+    (same_address_other_authentication_after_a_fall, Cause.CHECK_FAILED),
+    (silence_of_a_host_that_asks, Cause.NODE_LOST),
     (silence_without, Cause.PREEMPTED),
     (silence_without, Cause.DAEMON_KILLED),
     (resigned, Cause.DAEMON_KILLED),
@@ -182,6 +204,41 @@ def test_a_fault_and_a_stop_differ_by_one_frame_only():
     one = Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, 30)
     two = Trace().adverts(A, 65, 0, 20).resign(A, 19.5).resign(A, 19.5 + FAULT_GAP).adverts(B, 60, 20.3, 30)
     assert [flap.verdict.cause for trace in (one, two) for flap in flaps(trace)] == [Cause.STOPPED, Cause.CHECK_FAILED]
+
+
+def test_a_fault_rules_out_a_stop_and_names_no_cause_it_ruled_out():
+    (flap,) = flaps(told(fault, PLAIN))
+    assert Cause.STOPPED in {entry.cause for entry in flap.verdict.ruled_out}
+    assert flap.verdict.cause not in {entry.cause for entry in flap.verdict.ruled_out}
+
+
+def test_a_host_that_lives_rules_out_that_it_is_lost():
+    (flap,) = flaps(silence_of_a_host_that_asks())
+    assert Cause.NODE_LOST in {entry.cause for entry in flap.verdict.ruled_out}
+
+
+def with_clients(answer):
+    """A check fails at 20 s, the address moves at 22.766 s, and clients come all the while."""
+    trace = fell()
+    for number in range(80):
+        when = 12 + number / 8
+        getattr(trace, "served" if when < 19.9 else answer)(A, "198.51.100.7", when, client_port=30000 + number)
+    return trace
+
+
+@pytest.mark.parametrize(("answer", "warranted"), [("served", Warranted.NO), ("refused", Warranted.YES)])
+def test_whether_the_move_was_warranted_is_what_the_proxy_did_after_the_check_failed(answer, warranted):
+    (flap,) = flaps(with_clients(answer))
+    assert (flap.verdict.cause, flap.verdict.warranted) == (Cause.CHECK_FAILED, warranted)
+
+
+def test_what_the_proxy_did_after_the_move_says_nothing_of_before():
+    """Refusals by the new router's own proxy, seconds later."""
+    trace = fell()
+    for number in range(20):
+        trace.refused(B, "198.51.100.7", 26 + number / 8, client_port=30000 + number)
+    (flap,) = flaps(trace)
+    assert flap.verdict.warranted is Warranted.UNKNOWN
 
 
 @pytest.mark.parametrize("seed", range(40))
