@@ -26,4 +26,5 @@ def test_a_flap_is_in_the_metrics_moments_after_the_packet_that_decides(
         print(f" [{summary(found)}]", end="")
     assert len(found) == len(agents) * MOVES
     assert {latency.cause for latency in found} == {"check_failed"}
-    assert statistics.median(latency.seconds for latency in found) < 3
+    # A flap whose `warranted` stays unknown, as on a loaded machine, is counted after 5 s; the figure itself is the bench's.
+    assert statistics.median(latency.seconds for latency in found) < 8
