@@ -30,7 +30,7 @@ GRACE = 1.0
 LIMIT = 50
 """Below 200 / 3: as long as etcd is slow, a reconnect wave is too much for all three apiservers together."""
 STORM = 22.0
-"""Seconds from the first move until etcd has recovered: three or four more moves."""
+"""Seconds from about the first move until etcd has recovered: three or four more moves."""
 CONFIDENCE = ("possible", "likely", "certain")
 COMPARED = ("cause", "confidence", "warranted", "from", "to")
 
@@ -146,26 +146,36 @@ def named(statement: str) -> str:
 
 
 def outage(lab: Lab, show: Show) -> None:
-    """Etcd fails, and with it the API servers one by one; they come back one by one, slow to whoever connects a lot."""
+    """Etcd fails, and with it the API servers one by one; they come back, slow to whoever connects a lot.
+
+    The first one back is the holder's. With it alone the other nodes' checks are well again and the holder's is not, as it
+    carries all clients. The others come back shortly before the address moves, so that the waves of reconnecting clients hit
+    all three alike, and no node is better off than another for having its own API server.
+    """
     holder = lab.holder()
-    # Of equals the one with the highest address is elected: that one shall have its own API server back when it is.
-    third, second = lab.others(holder)
     for node in MASTERS:
         show.event(f"etcd fails: the API server on {node} is down")
         lab.apiserver(node).kill()
         time.sleep(1.5)
     time.sleep(2.5)
     back(lab, holder, show)
-    time.sleep(3)
-    back(lab, second, show)
+    recovered = re.compile(r"Changing effective priority from 40 to 60")
+    logs = [lab.out / f"{node}.keepalived.log" for node in lab.others(holder)]
     with suppress(TimeoutError):
-        lab.wait_move(holder)
-    back(lab, third, show)
+        lab.wait_until(lambda: any(recovered.search(tail(log)) for log in logs), 12, "a check to be well again")
+    time.sleep(2.2)
+    for node in lab.others(holder):
+        back(lab, node, show)
     time.sleep(STORM)
     show.event("etcd has recovered: all API servers answer at once again")
     for node in MASTERS:
         lab.apiserver(node).ok()
     time.sleep(7)
+
+
+def tail(log: Path) -> str:
+    """What a log said since the last check failed."""
+    return log.read_text(encoding="utf-8").rpartition("failed")[2]
 
 
 def back(lab: Lab, node: str, show: Show) -> None:
@@ -277,10 +287,10 @@ def play(out: Path, show: Show) -> int:
     with Lab(setting, out) as lab:
         show.event("building the lab: three masters and a client's machine, real keepalived and HAProxy")
         lab.start()
+        holder = lab.wait_active()
         agents = [Agent(lab, node).start() for node in MASTERS]
         for agent in agents:
             agent.wait_ready()
-        holder = lab.wait_active()
         lab.start_clients(CLIENTS)
         show.event(f"{CLIENTS} clients are connected; {holder} holds the address; an agent watches on each master")
         with Watch(agents, show):

@@ -62,8 +62,11 @@ def instance(raw: RawInstance, group: SyncGroup | None, own_weights: bool, defau
     garp |= defaults.garp | raw.garp
     standard = Garp()
     authentication = raw.authentication if version == 2 else Authentication.NONE
-    # AH counts its packets, and who begins as Active has heard no count yet.
-    master = authentication is not Authentication.AH and (priority == OWNER if raw.master is None else raw.master)
+    if authentication is Authentication.AH and family is Family.IPV6:
+        authentication = Authentication.NONE
+    # AH counts its packets; who begins as Active has heard no count yet, so keepalived leaves that to the address owner.
+    master = priority == OWNER if raw.master is None else raw.master
+    master = master and (priority == OWNER or authentication is not Authentication.AH)
     nopreempt = raw.nopreempt and priority != OWNER and not master
     return Instance(
         name=raw.name,

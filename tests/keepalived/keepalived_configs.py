@@ -545,6 +545,26 @@ vrrp_instance counted { state MASTER
   auth_pass abc
  }
  virtual_ipaddress { 10.9.0.108 } }
+vrrp_instance countedowner { state MASTER
+ interface eth0
+ preempt_delay 2
+ virtual_router_id 11
+ authentication {
+  auth_type AH
+  auth_pass abc
+ }
+ virtual_ipaddress { 10.9.0.109 } }
+vrrp_instance countedsix { state MASTER
+ version 2
+ priority 30
+ interface eth0
+ preempt_delay 2
+ virtual_router_id 12
+ authentication {
+  auth_type AH
+  auth_pass abc
+ }
+ virtual_ipaddress { fe80::9 } }
 vrrp_instance guarded {
  interface eth0
  virtual_router_id 4

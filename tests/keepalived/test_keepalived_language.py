@@ -81,6 +81,16 @@ def test_definitions(before: str, use: str, value: int) -> None:
     assert priority(use, before, "one") == value
 
 
+def test_definitions_of_several_lines_within_each_other_keep_their_order() -> None:
+    before = "$IN=10.0.0.1 \\\n10.0.0.2 \\\n10.0.0.3\n\n$OUT=$IN \\\n10.0.0.4 \\\n10.0.0.5\n\n"
+    assert addresses("$OUT", before) == [f"10.0.0.{last}" for last in range(1, 6)]
+
+
+def test_a_blank_line_ends_a_definition_and_a_comment_does_not() -> None:
+    before = "$D=10.0.0.1 \\\n# a comment\n10.0.0.2 \\\n\n$E=10.0.0.3\n"
+    assert addresses("$D\n$E", before) == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+
+
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from keepalived_configs import CONFIGURATIONS
 
 from observer.keepalived import Configuration, explain_step, faulting, load, parse_text
+from observer.keepalived.blocks import Statement, statements
+from observer.keepalived.lines import Line
 from observer.model.errors import ConfigError
 from observer.model.observations import Authentication, Family
 
@@ -126,6 +128,17 @@ def test_a_password_leaves_only_its_kind() -> None:
     assert found.instances[0].authentication is Authentication.SIMPLE
     assert SECRET not in repr(found)
     assert found == parse_text(text.replace(SECRET, "another"))
+
+
+@given(PASSWORDS)
+def test_passwords_do_not_even_become_statements(password: str) -> None:
+    text = f"vrrp_instance a {{\nauthentication {{\nauth_pass {password}\n}}\n}}\nauth_pass {password}\n"
+    found: list[Statement] = []
+    with contextlib.suppress(ConfigError):
+        found = statements(Line(piece, "x", 1) for piece in re.split(r"([{}])|\n", text) if piece and piece.strip())
+    within = [line for top in found for block in top.block for line in block.block]
+    assert SECRET not in repr([line.words for line in within])
+    assert SECRET not in repr([top.words for top in found if top.keyword == "auth_pass"])
 
 
 def content(found: Configuration) -> Configuration:

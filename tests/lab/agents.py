@@ -60,7 +60,10 @@ class Agent:
 
     def _ready(self) -> bool:
         if self.process is None or self.process.poll() is not None:
-            raise RuntimeError(f"the agent of {self.node} ended: {self.errors.read_text()}")
+            status = None if self.process is None else self.process.returncode
+            raise RuntimeError(
+                f"the agent of {self.node} ended with status {status}: {self.errors.read_text() or 'nothing said'}"
+            )
         up = {sample.labels["source"] for sample in self.metrics() if sample.name == "vrrp_observer_source_up" and sample.value}
         return up >= set(SOURCES)
 

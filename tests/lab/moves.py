@@ -24,7 +24,7 @@ LASTING = 0.15
 _STAMP = re.compile(r"(\S+Z) ")
 _PRIORITY = re.compile(r"Changing effective priority from (\d+) to (\d+)")
 _DISCARDED = re.compile(r"received lower priority \((\d+)\) advert from (\S+) - discarding")
-_FAILED = re.compile(r"VRRP_Script\((\w+)\) (?:failed|timed out)")
+_FAILED = re.compile(r"VRRP_Script\((\w+)\) (?:failed|timed.out)")
 
 
 @dataclass(frozen=True)
@@ -95,18 +95,18 @@ def _last_heard(log: str, router: str, until: int) -> int | None:
 
 def _why(log: str, heard: int | None, until: int) -> tuple[str, str]:
     """Cause and explanation, from what the old holder's keepalived logged since it became MASTER."""
-    highest = now = 0
+    now, fallen_from = 0, 0
     failed: list[str] = []
     for line in _before(log, until):
         if "Entering MASTER STATE" in line:
-            highest, failed = now, []
+            fallen_from, failed = 0, []
         if change := _PRIORITY.search(line):
-            now = int(change[2])
-            highest = max(highest, now)
+            before, now = int(change[1]), int(change[2])
+            fallen_from = max(fallen_from, before if now < before else 0)
         if check := _FAILED.search(line):
             failed.append(check[1])
-    # It may have its priority back, and not have said so before the new holder's patience ended.
+    # It may have another priority by now, and not have said so before the new holder's patience ended.
     now = now if heard is None else heard
-    if now < highest:
-        return "check_failed", f"{', '.join(dict.fromkeys(failed))} ({highest} to {now})"
+    if now < fallen_from:
+        return "check_failed", f"{', '.join(dict.fromkeys(failed))} ({fallen_from} to {now})"
     return "preempted", f"its own priority stayed {now}"
