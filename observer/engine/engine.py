@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from observer.engine.agenda import Agenda
 from observer.engine.coverage import Coverage
@@ -15,6 +15,7 @@ from observer.engine.ownership import Ownership
 from observer.engine.service import Resets, Service
 from observer.engine.states import Action
 from observer.engine.vantage import Vantage
+from observer.engine.views import Views, serving, together
 from observer.engine.virtual_router import Step, VirtualRouterTracker
 from observer.model.flaps import (
     ActiveChanged,
@@ -42,12 +43,11 @@ from observer.model.observations import (
 )
 from observer.model.time import SECOND, rfc3339
 from observer.model.verdicts import Confidence, Warranted
-from observer.rules.view import FlapView, LifeSigns, ServiceCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from observer.engine.hosts import Host
+    from observer.engine.views import Explain
     from observer.rules.view import Run
 
 VIRTUAL_ROUTERS = 512
@@ -64,22 +64,6 @@ FLAPS = 16
 
 GROUPS = 4
 """Groups that share no address told apart within one VRID."""
-
-AFTER = 5 * SECOND
-"""How long after the move life signs of the former router's host are looked for."""
-
-BEFORE = 10 * SECOND
-"""How far before the first sign of trouble on the wire the proxy's state is looked at: checks take some seconds to fail."""
-
-
-class Explain(Protocol):
-    """What the nodes' configurations of keepalived tell; None for a node or virtual router that they do not name."""
-
-    def step(self, node: str, router: VirtualRouter, before: int, after: int) -> tuple[tuple[str, ...], ...] | None:
-        """Sets of checks whose failure takes the priority from one value to the other."""
-
-    def faulting(self, node: str, router: VirtualRouter) -> tuple[str, ...] | None:
-        """Checks whose failure puts the virtual router in FAULT."""
 
 
 @dataclass(slots=True, eq=False)
@@ -121,7 +105,7 @@ class Engine:
         self._ownership = Ownership()
         self._vantage = Vantage()
         self._journal = Journal()
-        self._explain = explain
+        self._views = Views(self.coverage, self._services, self._hosts, self._ownership, self._vantage, self._journal, explain)
         self._now: int | None = None
         self._since: int | None = None
 
@@ -397,7 +381,7 @@ class Engine:
         closing = last or flap.closing
         elapsed = now - flap.base
         self._contenders(group, flap)
-        view = self._view(group, flap, now)
+        view = self._views.of(group.tracker, flap, now, since=self._since, foreign=self._foreign(group, flap))
         verdict = flap.standing or judge(view)
         certain = verdict.confidence is Confidence.CERTAIN
         settled = elapsed >= SETTLING or (certain and verdict.warranted is not Warranted.UNKNOWN and view.taken_over is not None)
@@ -443,91 +427,11 @@ class Engine:
 
     def _connections(self, group: _Group, flap: OpenFlap, now: int) -> Connections:
         """What was broken, where the new holder's TCP could be seen: only there connections are opened and reset."""
-        after = _together(self._serving(group), flap.base, now if flap.ended is None else flap.ended)
+        after = together(serving(self._services, group.tracker.addresses), flap.base, now if flap.ended is None else flap.ended)
         if not (after.syn_ack or after.orphaned or after.refused):
             return Connections(None, None, None)
         resets = flap.resets
         return Connections(len(resets.reset) + resets.beyond, len(resets.refused), len(resets.clients))
-
-    def _serving(self, group: _Group) -> list[Service]:
-        return [self._services[address] for address in group.tracker.addresses if address in self._services]
-
-    def _view(self, group: _Group, flap: OpenFlap, now: int) -> FlapView:
-        tracker = group.tracker
-        since = self._since if self._since is not None else flap.opened
-        silent = self.coverage.silent(flap.base)
-        concluded = self._vantage.taps(tracker.tracks)
-        taps = {router: node for router, node in concluded.items() if node not in silent}
-        local = self._ownership.owners(tracker.tracks, concluded)
-        view = FlapView(
-            virtual_router=tracker.virtual_router,
-            addresses=tracker.addresses,
-            now=now,
-            time=flap.time,
-            former=flap.former,
-            current=flap.current,
-            taken_over=flap.taken_over,
-            runs={router: tuple(track.runs) for router, track in tracker.tracks.items()},
-            heard={
-                router: {node: tuple(times) for node, times in track.heard.items()} for router, track in tracker.tracks.items()
-            },
-            contenders=tuple(flap.contenders),
-            foreign=self._foreign(group, flap),
-            ended=flap.ended,
-            address_changes=self._ownership.changes(tracker.addresses),
-            link_changes=self._ownership.links(),
-            neighbours=self._ownership.claims(tracker.addresses),
-            life=LifeSigns(),
-            service_before=ServiceCounts(),
-            service_during=ServiceCounts(),
-            probes_around=(),
-            probes=(),
-            log=(),
-            claimant_log=(),
-            steps=None,
-            faulting=None,
-            local=local,
-            taps=taps | {router: node for router, node in local.items() if node not in silent},
-            trouble=flap.opened,
-            observed_since=since,
-            missed=sum(track.missed for track in tracker.tracks.values()),
-            frames_lost=self.coverage.lost_between(flap.opened - BEFORE, now),
-        )
-        last = view.last_before
-        drop = view.drop()
-        trouble = drop[1].first if drop is not None else last.first if last is not None and last.priority == 0 else None
-        if trouble is None:
-            trouble = last.last if last is not None else flap.opened
-        moved = flap.taken_over if flap.taken_over is not None else now
-        host = self._hosts.get(flap.former)
-        services = self._serving(group)
-        ports = {port for service in services for port in service.ports}
-        whose = concluded | local
-        former, claimant = whose.get(flap.former or ""), whose.get(flap.current or next(iter(flap.contenders), ""))
-        key = tracker.virtual_router
-        return replace(
-            view,
-            trouble=trouble,
-            log=self._journal.between(former, trouble - BEFORE, now),
-            claimant_log=self._journal.between(claimant, trouble - BEFORE, now),
-            steps=self._explain.step(former, key, drop[0].priority, drop[1].priority)
-            if self._explain and drop and former
-            else None,
-            faulting=self._explain.faulting(former, key) if self._explain and former else None,
-            life=self._life(host, last, moved),
-            service_before=_together(services, trouble - BEFORE, trouble - 1),
-            service_during=_together(services, trouble, moved),
-            probes_around=host.checked(ports, trouble - 3 * BEFORE, min(now, moved + BEFORE)) if host is not None else (),
-            probes=host.checked(ports, trouble, moved) if host is not None else (),
-        )
-
-    @staticmethod
-    def _life(host: Host | None, last: Run | None, moved: int) -> LifeSigns:
-        """Life signs from when the router's next advert was overdue until some seconds after the move."""
-        if host is None or last is None:
-            return LifeSigns()
-        overdue = last.last + (last.interval + last.interval // 8 if last.priority > 0 else 0)
-        return host.between(overdue, max(moved, overdue) + AFTER)
 
     def _foreign(self, group: _Group, flap: OpenFlap) -> tuple[Run, ...]:
         """What the other groups of the same VRID advertise, where the flap is about them."""
@@ -535,9 +439,3 @@ class Engine:
             return ()
         others = (other for other in self._groups[group.tracker.virtual_router] if other is not group)
         return tuple(track.runs[-1] for other in others for track in other.tracker.tracks.values() if track.runs)
-
-
-def _together(services: list[Service], begin: int, end: int) -> ServiceCounts:
-    """The counts of the address that saw most: the virtual addresses of one router share a proxy."""
-    counts = [service.between(begin, end) for service in services]
-    return max(counts, key=lambda entry: entry.syn_ack + entry.data + entry.refused, default=ServiceCounts())

@@ -1,0 +1,141 @@
+"""From what the engine remembers to what a rule may see of one flap. Nothing is judged here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from observer.model.time import SECOND
+from observer.rules.view import FlapView, LifeSigns, ServiceCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from observer.engine.coverage import Coverage
+    from observer.engine.flaps import OpenFlap
+    from observer.engine.hosts import Host, Hosts
+    from observer.engine.journal import Journal
+    from observer.engine.ownership import Ownership
+    from observer.engine.service import Service
+    from observer.engine.vantage import Vantage
+    from observer.engine.virtual_router import VirtualRouterTracker
+    from observer.model.flaps import VirtualRouter
+    from observer.rules.view import Run
+
+AFTER = 5 * SECOND
+"""How long after the move life signs of the former router's host are looked for."""
+
+BEFORE = 10 * SECOND
+"""How far before the first sign of trouble on the wire the proxy's state is looked at: checks take some seconds to fail."""
+
+
+class Explain(Protocol):
+    """What the nodes' configurations of keepalived tell; None for a node or virtual router that they do not name."""
+
+    def step(self, node: str, router: VirtualRouter, before: int, after: int) -> tuple[tuple[str, ...], ...] | None:
+        """Sets of checks whose failure takes the priority from one value to the other."""
+
+    def faulting(self, node: str, router: VirtualRouter) -> tuple[str, ...] | None:
+        """Checks whose failure puts the virtual router in FAULT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Puts together the view of a flap from the engine's memories, which it shares."""
+
+    coverage: Coverage
+    services: Mapping[str, Service]
+    hosts: Hosts
+    ownership: Ownership
+    vantage: Vantage
+    journal: Journal
+    explain: Explain | None
+
+    def of(
+        self, tracker: VirtualRouterTracker, flap: OpenFlap, now: int, *, since: int | None, foreign: tuple[Run, ...]
+    ) -> FlapView:
+        """What was seen of a flap up to ``now``, in an observation since ``since``; ``foreign``: what other groups advertise."""
+        silent = self.coverage.silent(flap.base)
+        concluded = self.vantage.taps(tracker.tracks)
+        taps = {router: node for router, node in concluded.items() if node not in silent}
+        local = self.ownership.owners(tracker.tracks, concluded)
+        view = FlapView(
+            virtual_router=tracker.virtual_router,
+            addresses=tracker.addresses,
+            now=now,
+            time=flap.time,
+            former=flap.former,
+            current=flap.current,
+            taken_over=flap.taken_over,
+            runs={router: tuple(track.runs) for router, track in tracker.tracks.items()},
+            heard={
+                router: {node: tuple(times) for node, times in track.heard.items()} for router, track in tracker.tracks.items()
+            },
+            contenders=tuple(flap.contenders),
+            foreign=foreign,
+            ended=flap.ended,
+            address_changes=self.ownership.changes(tracker.addresses),
+            link_changes=self.ownership.links(),
+            neighbours=self.ownership.claims(tracker.addresses),
+            life=LifeSigns(),
+            service_before=ServiceCounts(),
+            service_during=ServiceCounts(),
+            probes_around=(),
+            probes=(),
+            log=(),
+            claimant_log=(),
+            steps=None,
+            faulting=None,
+            local=local,
+            taps=taps | {router: node for router, node in local.items() if node not in silent},
+            trouble=flap.opened,
+            observed_since=since if since is not None else flap.opened,
+            missed=sum(track.missed for track in tracker.tracks.values()),
+            frames_lost=self.coverage.lost_between(flap.opened - BEFORE, now),
+        )
+        last = view.last_before
+        drop = view.drop()
+        trouble = drop[1].first if drop is not None else last.first if last is not None and last.priority == 0 else None
+        if trouble is None:
+            trouble = last.last if last is not None else flap.opened
+        moved = flap.taken_over if flap.taken_over is not None else now
+        host = self.hosts.get(flap.former)
+        services = serving(self.services, tracker.addresses)
+        ports = {port for service in services for port in service.ports}
+        whose = concluded | local
+        former, claimant = whose.get(flap.former or ""), whose.get(flap.current or next(iter(flap.contenders), ""))
+        key = tracker.virtual_router
+        return replace(
+            view,
+            trouble=trouble,
+            log=self.journal.between(former, trouble - BEFORE, now),
+            claimant_log=self.journal.between(claimant, trouble - BEFORE, now),
+            steps=self.explain.step(former, key, drop[0].priority, drop[1].priority)
+            if self.explain and drop and former
+            else None,
+            faulting=self.explain.faulting(former, key) if self.explain and former else None,
+            life=self._life(host, last, moved),
+            service_before=together(services, trouble - BEFORE, trouble - 1),
+            service_during=together(services, trouble, moved),
+            probes_around=host.checked(ports, trouble - 3 * BEFORE, min(now, moved + BEFORE)) if host is not None else (),
+            probes=host.checked(ports, trouble, moved) if host is not None else (),
+        )
+
+    @staticmethod
+    def _life(host: Host | None, last: Run | None, moved: int) -> LifeSigns:
+        """Life signs from when the router's next advert was overdue until some seconds after the move."""
+        if host is None or last is None:
+            return LifeSigns()
+        overdue = last.last + (last.interval + last.interval // 8 if last.priority > 0 else 0)
+        return host.between(overdue, max(moved, overdue) + AFTER)
+
+
+def serving(services: Mapping[str, Service], addresses: Iterable[str]) -> list[Service]:
+    """The TCP of the addresses that are followed."""
+    return [services[address] for address in addresses if address in services]
+
+
+def together(services: list[Service], begin: int, end: int) -> ServiceCounts:
+    """The counts of the address that saw most: the virtual addresses of one router share a proxy."""
+    counts = [service.between(begin, end) for service in services]
+    return max(counts, key=lambda entry: entry.syn_ack + entry.data + entry.refused, default=ServiceCounts())
