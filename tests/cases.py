@@ -6,9 +6,12 @@ address events (`m0.addresses`), and case.toml. A vantage point is one capture a
 
 from __future__ import annotations
 
+import gzip
 import json
+import struct
+import tempfile
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,15 +94,17 @@ def verdicts(
     logs: bool = True,
     configurations: bool = True,
     spoil: Spoil | None = None,
+    snap: int | None = None,
 ) -> list[Flap]:
     """The flaps that a replay of these nodes' captures gives, with or without what else is known of the nodes.
 
-    ``spoil`` takes the observations of one node and gives those that are left of them. Clocks are put right as in a replay.
+    ``spoil`` takes the observations of one node and gives those that are left of them; ``snap`` is the octets of each frame that
+    were captured. Clocks are put right as in a replay.
     """
     known = {node: path for node in nodes if (path := case.path / f"{node}.conf").exists()} if configurations else {}
     engine = Engine(Configurations({node: load(path) for node, path in known.items()}))
     report, decoder = Report(), FrameDecoder()
-    sources = [(node, list(observe_capture(Census(str(case.captures[node]), node), decoder))) for node in nodes]
+    sources = [(node, list(_observe(case.captures[node], node, decoder, snap))) for node in nodes]
     if addresses:
         files = {node: case.path / f"{node}.addresses" for node in nodes}
         sources += [(node, [list(read_address_events(str(path), node))]) for node, path in files.items() if path.exists()]
@@ -112,6 +117,27 @@ def verdicts(
     streams = [put_right(iter(stream), clocks.get(node, 0)) for node, stream in sources]
     run(merged(streams), engine, [report])
     return report.ordered()
+
+
+def _observe(path: Path, node: str, decoder: FrameDecoder, snap: int | None) -> Iterator[list[Observation]]:
+    if snap is None:
+        yield from observe_capture(Census(str(path), node), decoder)
+        return
+    with tempfile.NamedTemporaryFile(suffix=".pcap") as short:
+        short.write(snapped(gzip.decompress(path.read_bytes()), snap))
+        short.flush()
+        yield from observe_capture(Census(short.name, node), decoder)
+
+
+def snapped(capture: bytes, snap: int) -> bytes:
+    """A little-endian pcap as it would be with a smaller snap length."""
+    short, at = bytearray(capture[:24]), 24
+    while at + 16 <= len(capture):
+        whole, fraction, captured, original = struct.unpack_from("<IIII", capture, at)
+        kept = min(captured, snap)
+        short += struct.pack("<IIII", whole, fraction, kept, original) + capture[at + 16 : at + 16 + kept]
+        at += 16 + captured
+    return bytes(short)
 
 
 def golden(case: Case) -> dict[str, list[dict[str, Any]]]:

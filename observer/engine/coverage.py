@@ -58,6 +58,11 @@ class Coverage:
         known = {span.node for span in self._spans}
         return known - {span.node for span in self._spans if span.end is None or span.end >= time}
 
+    def ended(self, node: str) -> int | None:
+        """When a node's last source of frames ceased to listen; None while one still does, or where there was none."""
+        ends = [span.end for span in self._spans if span.node == node and span.source not in NO_FRAMES]
+        return max((end for end in ends if end is not None), default=None) if None not in ends else None
+
     def deaf(self, time: int) -> bool:
         """Whether every source of frames had ceased to listen by a time, so that silence says nothing."""
         frames = [span for span in self._spans if span.source not in NO_FRAMES]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from observer.engine.agenda import Agenda
 from observer.engine.coverage import Coverage
-from observer.engine.flaps import SETTLING, OpenFlap
+from observer.engine.flaps import SETTLING, OpenFlap, healed
 from observer.engine.hosts import Hosts
 from observer.engine.journal import Journal
 from observer.engine.judge import dual_active, judge, misdirected, outage
@@ -362,7 +362,7 @@ class Engine:
             if flap.current is not None and flap.current not in flap.contenders:
                 flap.contenders.append(flap.current)
             flap.current = router
-        else:
+        elif flap is None or not healed(flap, step, group.tracker.tracks[router].runs):
             self._open(group, step.former, step.time).taken(step.time, router)
         return [self._active(group, step.time)]
 

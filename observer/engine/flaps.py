@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 from observer.engine.service import Resets
 from observer.model.time import MILLISECOND, SECOND
+from observer.rules.partition import APART, kept_on
+from observer.rules.process import unheard
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from observer.engine.virtual_router import Step
     from observer.model.flaps import Flap
     from observer.model.verdicts import Verdict
+    from observer.rules.view import Run
 
 CONTEST = 150 * MILLISECOND
 """Routers that claim the addresses within this time of each other contest one election (1 to 40 ms were measured)."""
@@ -80,3 +86,11 @@ class OpenFlap:
     def contested(self, time: int) -> bool:
         """Whether a claim at this time belongs to the election that this flap began with."""
         return self.taken_over is not None and time - self.taken_over < CONTEST
+
+
+def healed(flap: OpenFlap, step: Step, runs: Sequence[Run]) -> bool:
+    """Whether a take-over only ends the flap: its former router had been Active all the time, unheard, and the new one yields."""
+    if flap.taken_over is None or (step.router, step.former) != (flap.former, flap.current) or len(runs) < 2:
+        return False
+    unseen = unheard(runs[-2], runs[-1])
+    return (unseen or 0) >= APART and kept_on(runs[-2], runs[-1], unseen)

@@ -26,6 +26,12 @@ BINS = 720
 ASKED = 64
 """Requests remembered for each host."""
 
+ASKERS = 16
+"""Questions for a host of which a repetition is recognised."""
+
+REPEATED = 3 * SECOND
+"""The same question within this time is a repetition: ARP and ND ask three times, 1 s apart, and TCP repeats a SYN after 1 s."""
+
 PORTS = 32
 """Destination ports kept for each host; one more forgets the one not used for longest."""
 
@@ -66,6 +72,9 @@ class Host:
     """As a number; 0 while unknown or a Virtual Router MAC, which is no host's own."""
     bins: deque[_Bin] = field(default_factory=lambda: deque(maxlen=BINS))
     asked: deque[int] = field(default_factory=lambda: deque(maxlen=ASKED))
+    """When somebody asked for it again who had asked shortly before."""
+    askers: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=ASKERS))
+    """Time and identity of the last questions."""
     refused: deque[int] = field(default_factory=lambda: deque(maxlen=64))
     """When its kernel said that no process takes VRRP there."""
     probes: OrderedDict[int, deque[Flow]] = field(default_factory=OrderedDict)
@@ -80,6 +89,12 @@ class Host:
         else:
             self.bins.append(_Bin(first, last, frames))
 
+    def question(self, time: int, asker: int) -> None:
+        """Somebody asks for the host; ``asker`` is who, or which connection."""
+        if any(who == asker and 0 < time - before <= REPEATED for before, who in self.askers):
+            self.asked.append(time)
+        self.askers.append((time, asker))
+
     def between(self, begin: int, end: int) -> LifeSigns:
         """What was seen of the host within a span; a quarter of a second is the resolution at its borders."""
         bins = [entry for entry in self.bins if begin < entry.last and begin <= entry.first <= end]
@@ -89,6 +104,7 @@ class Host:
             frames=sum(entry.frames for entry in bins),
             first=bins[0].first if bins else None,
             last=last,
+            moments=len(bins),
             unanswered_requests=sum(1 for time in self.asked if max(begin, last or 0) < time <= end),
             refused_vrrp=len(refused),
             first_refused=refused[0] if refused else None,
@@ -160,7 +176,7 @@ class Hosts:
             if host.mac == number or (host.address == message.sender and not host.mac):
                 host.sign(message.time, message.time, 1)
             elif message.kind is NeighbourKind.REQUEST and message.target == host.address:
-                host.asked.append(message.time)
+                host.question(message.time, number)
 
     def refusal(self, refusal: Refused) -> None:
         """A host's kernel answered an advert: no process takes it there."""
@@ -182,7 +198,10 @@ class Hosts:
                 _, starts, counts = np.unique(times // BIN, return_index=True, return_counts=True)
                 for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
                     host.sign(int(times[start]), int(times[start + count - 1]), count)
-            host.asked.extend(segments.times[theirs & (flags == Tcp.SYN)][-ASKED:].tolist())
+            for index in np.flatnonzero(theirs & (flags == Tcp.SYN))[-ASKED:].tolist():
+                # A repeated SYN has the same sequence number, and its opener the same port (RFC 9293 3.8.1).
+                opener = int(segments.sources[index, 1]) << 16 | int(segments.source_ports[index])
+                host.question(int(segments.times[index]), opener << 32 | int(segments.sequence[index]))
             _follow(host, segments, mine, theirs, ports)
 
 

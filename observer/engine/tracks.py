@@ -21,6 +21,12 @@ COPY = 500 * MILLISECOND
 
 IDENTS = 65536
 
+STEP = 16
+"""A greater step of the identification from one advert to the next is not the work of a router that numbers its adverts."""
+
+ODDITIES = 4
+"""Regular steps that make up for an irregular one (a reload begins the count anew within a run)."""
+
 RECENT = 4
 """Adverts that may still be copied by a slower tap."""
 
@@ -49,6 +55,12 @@ class Track:
     adverts: int = 0
     missed: int = 0
     """Adverts that it sent and nobody heard, as the gaps in its identification tell."""
+    stride: int = 0
+    """The smallest step of its identification."""
+    regular: int = 0
+    """Steps of the identification that were a small multiple of the smallest one: it numbers its adverts."""
+    irregular: int = 0
+    """Other steps: its kernel numbers them together with other packets, or at random."""
 
     @classmethod
     def of(cls, router: str) -> Track:
@@ -120,13 +132,7 @@ class Track:
         )
 
     def _extend(self, run: Run, advert: Advert) -> Run:
-        stride = run.stride
-        if advert.ident is not None and run.last_ident is not None:
-            step = (advert.ident - run.last_ident) % IDENTS
-            if 0 < step <= 16 and (stride == 0 or step < stride):
-                stride = step
-            elif stride and step % stride == 0 and step // stride <= 16:
-                self.missed += step // stride - 1
+        stride = self._stride(run, advert)
         early = advert.time - run.last < run.interval // 2
         peers = run.peers | {advert.destination} if advert.unicast and len(run.peers) < PEERS else run.peers
         return replace(
@@ -138,6 +144,21 @@ class Track:
             stride=stride,
             off_schedule=advert.time if early and advert.priority > 0 else run.off_schedule,
         )
+
+    def _stride(self, run: Run, advert: Advert) -> int:
+        """How far apart the identifications of successive adverts are; 0 while that is unknown, or they are not numbered."""
+        if advert.ident is None or run.last_ident is None:
+            return run.stride
+        step = (advert.ident - run.last_ident) % IDENTS
+        if 0 < step <= STEP and (self.stride == 0 or step < self.stride):
+            self.stride = step
+            self.regular += 1
+        elif self.stride and step and step % self.stride == 0 and step // self.stride <= STEP:
+            self.regular += 1
+            self.missed += step // self.stride - 1
+        else:
+            self.irregular += 1
+        return self.stride if self.regular > ODDITIES * self.irregular else 0
 
     def sent_between(self, advert: Advert) -> int | None:
         """How many adverts it sent unheard between the last one heard and this one; None where that cannot be told."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 AFTER = 5 * SECOND
 """How long after the move life signs of the former router's host are looked for."""
 
+MINUTE = 60 * SECOND
+"""How far before the first sign of trouble it is looked whether the former router's host is seen here, apart from its adverts."""
+
 BEFORE = 10 * SECOND
 """How far before the first sign of trouble on the wire the proxy's state is looked at: checks take some seconds to fail."""
 
@@ -78,6 +81,7 @@ class Views:
             link_changes=self.ownership.links(),
             neighbours=self.ownership.claims(tracker.addresses),
             life=LifeSigns(),
+            life_before=LifeSigns(),
             service_before=ServiceCounts(),
             service_during=ServiceCounts(),
             probes_around=(),
@@ -88,6 +92,7 @@ class Views:
             faulting=None,
             local=local,
             taps=taps | {router: node for router, node in local.items() if node not in silent},
+            tap_ended=None,
             trouble=flap.opened,
             observed_since=since if since is not None else flap.opened,
             missed=sum(track.missed for track in tracker.tracks.values()),
@@ -115,6 +120,8 @@ class Views:
             else None,
             faulting=self.explain.faulting(former, key) if self.explain and former else None,
             life=self._life(host, last, moved),
+            life_before=self._life_before(host, last, max(view.observed_since, trouble - MINUTE)),
+            tap_ended=self.coverage.ended(former) if former is not None else None,
             service_before=together(services, trouble - BEFORE, trouble - 1),
             service_during=together(services, trouble, moved),
             probes_around=host.checked(ports, trouble - 3 * BEFORE, min(now, moved + BEFORE)) if host is not None else (),
@@ -128,6 +135,10 @@ class Views:
             return LifeSigns()
         overdue = last.last + (last.interval + last.interval // 8 if last.priority > 0 else 0)
         return host.between(overdue, max(moved, overdue) + AFTER)
+
+    @staticmethod
+    def _life_before(host: Host | None, last: Run | None, begin: int) -> LifeSigns:
+        return host.between(begin, last.last) if host is not None and last is not None else LifeSigns()
 
 
 def serving(services: Mapping[str, Service], addresses: Iterable[str]) -> list[Service]:

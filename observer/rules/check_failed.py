@@ -14,7 +14,7 @@ priority never fell), `reloaded` (the change of priority comes with adverts that
 from observer.model.observations import LogKind
 from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import restarted
+from observer.rules.process import resigned_after_gap, restarted
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
@@ -47,7 +47,15 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
     fault = view.logged(LogKind.ENTERED_FAULT, begin=resignation.first - SECOND, end=resignation.last + SECOND)
     pair = resignation.count >= 2 and gap <= FAULT_PAIR
     if not pair and fault is None:
-        return f"{resignation.router} gave up with one priority-0 advert, where a FAULT sends two"
+        one = f"{resignation.router} gave up with one priority-0 advert, where a FAULT sends two"
+        if view.held is None or not resigned_after_gap(view.held, resignation) or view.log:
+            return one
+        return Finding(
+            Cause.CHECK_FAILED,
+            Confidence.POSSIBLE,
+            (Evidence(resignation.first, f"{resignation.router} resigned with priority 0", resignation.node),),
+            ("an advert right before the resignation was not heard: if it had priority 0 as well, this was a FAULT",),
+        )
     evidence = []
     if pair:
         two = f"{resignation.router} sent {resignation.count} priority-0 adverts {duration(gap)} apart: it entered FAULT"

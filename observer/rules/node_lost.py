@@ -12,10 +12,13 @@ from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import unheard
 from observer.rules.silence import fell_silent
-from observer.rules.view import FlapView
+from observer.rules.view import FlapView, Run
 
 REBOOT = 15 * SECOND
 """A node that is back sooner was not lost: no machine with a control plane starts faster."""
+
+MISSED = 4
+"""Signs of life that were to be expected and did not come: by chance alone they are missed once in fifty times (Poisson)."""
 
 QUIET = 2 * SECOND
 """Nothing from the node for this long after the take-over, beside the silence that led to it, is worth saying."""
@@ -40,12 +43,44 @@ def find(view: FlapView) -> Finding | str:
         return f"{last.router} was back sooner than a node can start"
     if view.now - view.taken_over < QUIET:
         return f"too early to say: {last.router} may still show that it lives"
-    same = "a lost link of that node looks the same from here"
+    own = _own_end(view, last)
+    if own is not None:
+        return Finding(Cause.NODE_LOST, Confidence.CERTAIN, (evidence, own))
+    alike = "a lost link of that node looks the same from here"
     if view.life.unanswered_requests:
         asked = Evidence(
             view.taken_over,
-            f"nothing at all came from {last.router} any more, though it was asked for {view.life.unanswered_requests} times",
+            f"nothing at all came from {last.router} any more; questions for it were repeated"
+            f" {view.life.unanswered_requests} times and stayed unanswered",
         )
-        return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, asked), (same,))
-    quiet = Evidence(view.taken_over, f"nothing at all came from {last.router} any more")
-    return Finding(Cause.NODE_LOST, Confidence.POSSIBLE, (evidence, quiet), (same, f"nobody was seen to ask for {last.router}"))
+        return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, asked), (alike,))
+    missing = _missing(view, last)
+    if missing < MISSED:
+        return f"too little was seen of the node of {last.router} before, other than adverts, to miss it now"
+    quiet = Evidence(
+        view.taken_over,
+        f"nothing at all came from {last.router} any more, where about {missing:.0f} signs of life were to be expected",
+    )
+    return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, quiet), (alike,))
+
+
+def _own_end(view: FlapView, last: Run) -> Evidence | None:
+    """The node's own capture ended with its last advert, and up to then its kernel reported no lost link: it did not go on."""
+    node = view.local.get(last.router)
+    if node is None or view.tap_ended is None or not last.last <= view.tap_ended < last.last + last.interval + SECOND:
+        return None
+    links = [change for change in view.link_changes if change.node == node]
+    if not links or not links[-1].up:
+        return None
+    return Evidence(
+        view.tap_ended, f"its own capture ended then, with its link up; nothing at all came from {last.router} any more"
+    )
+
+
+def _missing(view: FlapView, last: Run) -> float:
+    """How many signs of life were to be expected of the former router's node since its next advert was overdue."""
+    before = view.life_before
+    if before.first is None:
+        return 0.0
+    watched = max(last.last - before.first, SECOND)
+    return (before.moments - 1) * (view.now - last.last - last.interval) / watched

@@ -42,3 +42,8 @@ def _continued(before: Run, after: Run) -> int | None:
 def counts(run: Run) -> bool:
     """Whether the router numbers its adverts one by one."""
     return run.stride == 1
+
+
+def resigned_after_gap(held: Run, resignation: Run) -> bool:
+    """Whether an advert right before the resignation was lost, by its identification: there may have been two."""
+    return counts(held) and bool(unheard(held, resignation))

@@ -12,7 +12,7 @@ from observer.model.observations import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import FAULT_PAIR
-from observer.rules.process import counts, restarted, unheard
+from observer.rules.process import resigned_after_gap, restarted, unheard
 from observer.rules.view import FlapView, Run
 
 REMOVAL_LEAD = 2 * SECOND
@@ -65,7 +65,7 @@ def find(view: FlapView) -> Finding | str:
         return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
     if back is not None and unheard(resignation, back) is not None:
         return f"the same process went on at {back.router}: the identification of its adverts continues"
-    if resigned_after_gap(view, resignation):
+    if view.held is not None and resigned_after_gap(view.held, resignation):
         return Finding(
             Cause.STOPPED,
             Confidence.POSSIBLE,
@@ -78,12 +78,6 @@ def find(view: FlapView) -> Finding | str:
         tuple(evidence),
         ("an address deleted by hand, and a FAULT of a sync group member, leave the same on the wire",),
     )
-
-
-def resigned_after_gap(view: FlapView, resignation: Run) -> bool:
-    """Whether an advert right before the resignation was lost, by its identification: there may have been two."""
-    held = view.held
-    return held is not None and counts(held) and bool(unheard(held, resignation))
 
 
 def _removed_first(view: FlapView, resignation: Run) -> str | None:

@@ -56,8 +56,12 @@ class LifeSigns:
     frames: int = 0
     first: int | None = None
     last: int | None = None
+    moments: int = 0
+    """Quarters of a second in which there was a frame: how often it shows itself, whatever it sends at once."""
     unanswered_requests: int = 0
-    """ARP or ND requests for the host's own address and connections opened to it, with nothing from it since."""
+    """ARP or ND requests for the host's own address, and connections opened to it, repeated with nothing from it since.
+
+    Who got an answer does not ask again. The answer itself is unicast, and need not pass where we listen."""
     refused_vrrp: int = 0
     """Times that its kernel answered an advert with ICMP: no process takes VRRP there."""
     first_refused: int | None = None
@@ -130,6 +134,8 @@ class FlapView:
     """ARP and ND messages that claim the virtual router's addresses, bounded."""
     life: LifeSigns
     """Of the former router's host, since its last advert before the move."""
+    life_before: LifeSigns
+    """Of the former router's host, in the minute before that: whether it is seen here at all, apart from adverts."""
     service_before: ServiceCounts
     """Of the addresses, in the seconds before the first sign of trouble on the wire."""
     service_during: ServiceCounts
@@ -150,6 +156,8 @@ class FlapView:
     """Router address to the observing node that it belongs to, where the node's addresses are known."""
     taps: Mapping[str, str]
     """Router address to the observing node whose frames are that router's own: ``local``, or concluded from the traffic."""
+    tap_ended: int | None
+    """When the capture on the former router's own node ceased; None while it goes on, or where there was none."""
     trouble: int
     """First sign of trouble on the wire: the fall of a priority, the resignation, the last advert before a silence."""
     observed_since: int

@@ -1,7 +1,8 @@
-"""Clocks that differ between nodes: found from adverts that were captured at several of them, and put right before the merge.
+"""Clocks that differ between nodes: found from packets that were captured at several of them, and put right before the merge.
 
-The same advert is known by its sender and its identification (IPv4 only). What it needs from tap to tap is well below a
-millisecond on one segment, so the median of the differences is the difference of the clocks.
+The same advert is known by its sender and its identification (IPv4 only), a beginning connection by its ends and its initial
+sequence number: the proxies' checks of each other's backends pass both ends' taps. What a packet needs from tap to tap is well
+below a millisecond on one segment, so the median of the differences is the difference of the clocks.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, TypeAlias
 
-from observer.model.observations import Advert, TcpSegments
+import numpy as np
+
+from observer.model.observations import Advert, Tcp, TcpSegments
 from observer.model.time import MILLISECOND, SECOND
 
 if TYPE_CHECKING:
@@ -18,34 +21,48 @@ if TYPE_CHECKING:
 
     from observer.model.observations import Observation
 
-Sightings: TypeAlias = "dict[tuple[str, int, int, int], int]"
-"""(router, VRID, identification, priority) to when it was captured at a node."""
+Sightings: TypeAlias = "dict[tuple[object, ...], int]"
+"""What tells a packet from all others to when it was captured at a node."""
 
 COMMON = 3
-"""Adverts seen at both of two nodes from which their clocks are compared."""
+"""Packets seen at both of two nodes from which their clocks are compared."""
 
 NOTABLE = 10 * MILLISECOND
 """A smaller difference is not put right: it changes no verdict, and the path has its share in it."""
 
+OPENINGS = 1024
+"""Beginning connections of a batch that are looked at; a flood's need not be."""
+
 AT_MOST = 100_000
-"""Adverts of each node that are looked at."""
+"""Packets of each node that are looked at."""
 
 
 def sightings(observations: Iterable[list[Observation]]) -> Sightings:
-    """When each advert was captured at one node; numbers that were used twice are left out."""
+    """When each advert, and each SYN, was captured at one node; what came twice is left out."""
     seen: Sightings = {}
-    twice: set[tuple[str, int, int, int]] = set()
+    twice: set[tuple[object, ...]] = set()
     for batch in observations:
         for item in batch:
-            if not isinstance(item, Advert) or not item.ident:
-                continue
-            key = item.router, item.vrid, item.ident, item.priority
-            # In unicast one round goes to several peers under one number.
-            if item.time - seen.setdefault(key, item.time) > SECOND:
-                twice.add(key)
+            for key, time in _known(item):
+                # In unicast one round of adverts goes to several peers under one number.
+                if time - seen.setdefault(key, time) > SECOND:
+                    twice.add(key)
         if len(seen) >= AT_MOST:
             break
     return {key: time for key, time in seen.items() if key not in twice}
+
+
+def _known(item: Observation) -> Iterator[tuple[tuple[object, ...], int]]:
+    """What can be recognised elsewhere, with its time."""
+    if isinstance(item, Advert) and item.ident:
+        yield (item.router, item.vrid, item.ident, item.priority), item.time
+    elif isinstance(item, TcpSegments):
+        opening = np.flatnonzero((item.flags & np.uint8(Tcp.SYN | Tcp.ACK)) == Tcp.SYN)[:OPENINGS]
+        ends = np.concatenate((item.sources[opening], item.destinations[opening]), axis=1).tolist()
+        ports = zip(item.source_ports[opening].tolist(), item.destination_ports[opening].tolist(), strict=True)
+        starts = zip(item.sequence[opening].tolist(), item.times[opening].tolist(), strict=True)
+        for end, port, (start, time) in zip(ends, ports, starts, strict=True):
+            yield (*end, *port, start), time
 
 
 def offsets(nodes: Mapping[str, Sightings]) -> dict[str, int]:

@@ -193,6 +193,9 @@ def partition(setting: Setting, trace: Trace) -> list[Truth]:
     taken = last + setting.down(setting.backup)
     trace.sent_elsewhere(former, int((setting.down(setting.backup) + setting.watched) / setting.interval))
     moves = _moved(setting, trace, taken, "partition")
+    if setting.family is Family.IPV4 and moves[-1].time < taken + 59:
+        # The identification tells that it was Active all the time: the end of the same disturbance.
+        moves = moves[:1]
     return [Truth(move.time, frozenset({"partition"})) for move in moves]
 
 

@@ -1,12 +1,13 @@
-"""Clocks of several nodes compared by the adverts that they captured."""
+"""Clocks of several nodes compared by the packets that more than one of them captured."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from traces import A, Trace
+from traces import A6, B6, A, Trace
 
+from observer.model.observations import Family, Tcp
 from observer.model.time import MILLISECOND, SECOND
 from observer.sources.clocks import offsets, put_right, sightings
 
@@ -24,6 +25,15 @@ def test_a_clock_that_is_ahead_is_found_and_put_right(by):
     assert found == {"m0": 0, "m1": by, "m2": -by}
     times = [[item.time for batch in put_right(iter(nodes[node]), found[node]) for item in batch] for node in nodes]
     assert times[0] == times[1] == times[2]
+
+
+def test_without_identification_the_handshakes_of_backend_checks_tell():
+    trace = Trace(version=3, family=Family.IPV6).adverts(A6, 100, 0, 9)
+    for number in range(4):
+        trace.tcp(A6, B6, Tcp.SYN, number + 0.5, ports=(50000 + number, 6443), sequence=1000 * number)
+    seen = trace.observations()
+    nodes = {"m0": [seen], "m1": list(put_right(iter([seen]), -2 * SECOND))}
+    assert offsets({node: sightings(stream) for node, stream in nodes.items()}) == {"m0": 0, "m1": 2 * SECOND}
 
 
 def test_what_the_path_takes_is_no_difference_of_clocks():
