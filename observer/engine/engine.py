@@ -62,6 +62,9 @@ START = 5 * SECOND
 FLAPS = 16
 """Flaps of one virtual router watched at once; a storm turns every few seconds, and a flap is watched for a minute."""
 
+CONFLICT = 5
+"""Intervals since another group's last advert in which it still has a part in what happens: one more than any backup waits."""
+
 GROUPS = 4
 """Groups that share no address told apart within one VRID."""
 
@@ -146,6 +149,7 @@ class Engine:
                 self._journal.logged(observation)
             case Malformed():
                 self.malformed[observation.reason] = self.malformed.get(observation.reason, 0) + 1
+                self._journal.failed(observation)
             case SourceChange():
                 self.coverage.changed(observation)
             case FramesLost():
@@ -158,7 +162,8 @@ class Engine:
         while (deadline := self.next_deadline()) is not None and deadline <= now:
             self._now = deadline
             for group in self._agenda.due(deadline):
-                if self.coverage.deaf(deadline):
+                if self.coverage.deaf(deadline) or self._under_way(group, deadline):
+                    # Nobody listens; or two groups starve each other's timers, and silence tells nothing about a router.
                     group.tracker.deaf = True
                 else:
                     for step in group.tracker.expire(deadline):
@@ -283,9 +288,22 @@ class Engine:
                 flap.current = flap.former
                 flap.foreign = foreign.tracker.active
 
+    def _under_way(self, group: _Group, time: int) -> OpenFlap | None:
+        """The open flap of a conflict of VRIDs that a group is party to, while another group goes on."""
+        others = [other for other in self._groups[group.tracker.virtual_router] if other is not group]
+        lasts = [other.tracker.last for other in others]
+        if not any(last is not None and time - last.time <= CONFLICT * last.interval for last in lasts):
+            return None
+        return next((flap for each in (group, *others) for flap in each.flaps if flap.foreign), None)
+
     def _stepped(self, group: _Group, step: Step) -> list[Event]:
         tracker = group.tracker
         flap = group.flaps[-1] if group.flaps else None
+        if step.action not in (Action.ELECT, Action.RESIGN, Action.NOTHING) and (conflict := self._under_way(group, step.time)):
+            # What the address does while two groups starve each other's adverts is part of the one disturbance.
+            if conflict in group.flaps:
+                conflict.current = tracker.active
+            return [self._active(group, step.time)]
         match step.action:
             case Action.ELECT:
                 at_start = self._since is not None and step.time - self._since <= max(START, tracker.patience)
@@ -362,9 +380,19 @@ class Engine:
             if flap.current is not None and flap.current not in flap.contenders:
                 flap.contenders.append(flap.current)
             flap.current = router
-        elif flap is None or not healed(flap, step, group.tracker.tracks[router].runs):
+        elif flap is None or not (healed(flap, step, group.tracker.tracks[router].runs) or self._never_silent(group, flap, step)):
             self._open(group, step.former, step.time).taken(step.time, router)
         return [self._active(group, step.time)]
+
+    def _never_silent(self, group: _Group, flap: OpenFlap, step: Step) -> bool:
+        """Whether a take-over only ends the flap: its former router had advertised all along, and its adverts failed a check."""
+        if flap.taken_over is None or (step.router, step.former) != (flap.former, flap.current):
+            return False
+        failures = self._journal.failures(group.tracker.virtual_router.vrid, flap.taken_over, step.time)
+        last = group.tracker.tracks[step.router or ""].last
+        return last is not None and any(
+            advert.router == step.router and step.time - advert.time <= 2 * last.interval for advert in failures
+        )
 
     def _active(self, group: _Group, time: int) -> ActiveChanged:
         tracker = group.tracker

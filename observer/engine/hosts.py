@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from observer.model.addresses import address_words, mac_number
+from observer.model.addresses import VIRTUAL_MAC, address_words, mac_number
 from observer.model.observations import Neighbour, NeighbourKind, Refused, Tcp, TcpSegments
 from observer.model.time import SECOND
 from observer.rules.view import LifeSigns, Probe
@@ -162,7 +162,7 @@ class Hosts:
             if len(self._hosts) >= self._limit:
                 return
             host = self._hosts[router] = Host(router, address_words(router))
-        if mac is not None and not mac.startswith("00:00:5e:00:0"):
+        if mac is not None and not mac.startswith(VIRTUAL_MAC):
             host.mac = mac_number(mac)
 
     def get(self, router: str | None) -> Host | None:

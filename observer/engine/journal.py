@@ -1,4 +1,4 @@
-"""keepalived's log as the observing nodes tell it, bounded."""
+"""keepalived's log as the observing nodes tell it, and adverts that failed a check, bounded."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from observer.model.observations import LogEvent
+    from observer.model.observations import LogEvent, Malformed
 
 LINES = 512
 """Lines kept for each node."""
 
 NODES = 64
+
+FAILED = 512
+"""Adverts that failed a check, of all routers."""
 
 
 class Journal:
@@ -19,6 +22,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._nodes: dict[str, deque[LogEvent]] = {}
+        self._failed: deque[Malformed] = deque(maxlen=FAILED)
 
     def logged(self, event: LogEvent) -> None:
         """A line of a node's log."""
@@ -28,6 +32,15 @@ class Journal:
     def between(self, node: str | None, begin: int, end: int) -> tuple[LogEvent, ...]:
         """A node's lines within a span."""
         return tuple(event for event in self._nodes.get(node or "", ()) if begin <= event.time <= end)
+
+    def failed(self, advert: Malformed) -> None:
+        """An advert of a known sender that failed a check."""
+        if advert.router is not None:
+            self._failed.append(advert)
+
+    def failures(self, vrid: int, begin: int, end: int) -> tuple[Malformed, ...]:
+        """Adverts for a VRID (or for one that could not be read) that failed a check within a span."""
+        return tuple(advert for advert in self._failed if advert.vrid in (vrid, None) and begin <= advert.time <= end)
 
     def nodes(self) -> set[str]:
         """Nodes whose log is read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
+from observer.model.addresses import VIRTUAL_MAC
 from observer.model.observations import NeighbourKind
 
 if TYPE_CHECKING:
@@ -63,15 +64,17 @@ class Ownership:
         wanted = set(addresses)
         return tuple(message for message in self._claims if message.sender in wanted)
 
-    def owners(self, routers: Iterable[str], taps: Mapping[str, str]) -> dict[str, str]:
+    def owners(self, routers: Mapping[str, str | None], taps: Mapping[str, str]) -> dict[str, str]:
         """Router address to the observing node that has it, where its addresses or links are followed.
 
-        A node's own events need not name its router address (`ip monitor` tells changes only); then ``taps``, concluded from
-        its frames, do.
+        ``routers`` tells the MAC address of each. A node's own events need not name its router address (`ip monitor` tells
+        changes only); then the MAC address of a link does, or ``taps``, concluded from its frames.
         """
         wanted = set(routers)
         followed = self._changes.keys() | self._links.keys()
         concluded = {router: node for router, node in taps.items() if router in wanted and node in followed}
+        links = {change.mac: node for node, history in self._links.items() for change in history if change.mac is not None}
+        concluded |= {router: links[mac] for router, mac in routers.items() if mac in links and not mac.startswith(VIRTUAL_MAC)}
         return concluded | {address: node for node, address in self._present if address in wanted}
 
 

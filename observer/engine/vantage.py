@@ -1,4 +1,8 @@
-"""Whose tap a capture is: the router that alone has a part in all the routers' unicast traffic seen there."""
+"""Whose tap a capture is: the router that alone has a part in all the routers' unicast traffic seen there.
+
+A router's host has more addresses than the one it advertises from (in IPv6 that is a link-local one, with which nobody connects):
+those that its MAC address is seen to send from stand for it as well.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from observer.model.addresses import address_words
+from observer.model.addresses import VIRTUAL_MAC, address_words, mac_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from numpy.typing import NDArray
 
@@ -27,6 +31,9 @@ NODES = 64
 PARTIES = 256
 """Addresses counted at each node."""
 
+ALIASES = 4
+"""Further addresses of a router's host that are followed."""
+
 
 @dataclass(slots=True)
 class _Traffic:
@@ -40,9 +47,9 @@ class _Traffic:
         if words in self.parts or len(self.parts) < PARTIES:
             self.parts[words] = self.parts.get(words, 0) + count
 
-    def always(self) -> list[tuple[int, int]]:
-        """Addresses with a part in practically all of them."""
-        return [words for words, part in self.parts.items() if part >= SHARE * self.all] if self.all >= ENOUGH else []
+    def always(self, party: Iterable[tuple[int, int]]) -> bool:
+        """Whether a host, by its addresses, has a part in practically all of them."""
+        return self.all >= ENOUGH and sum(self.parts.get(words, 0) for words in party) >= SHARE * self.all
 
 
 class Vantage:
@@ -52,9 +59,15 @@ class Vantage:
         self._traffic: dict[str, _Traffic] = {}
         self._own: dict[str, str] = {}
         """Node to the router that it was seen to send adverts as."""
+        self._macs: dict[int, str] = {}
+        """The routers' MAC addresses, where they are the hosts' own."""
+        self._aliases: dict[str, dict[tuple[int, int], None]] = {}
+        """By router: other addresses of its host, as words."""
 
     def advert(self, advert: Advert) -> None:
         """An advert: outgoing ones tell at once; unicast ones have two parties."""
+        if advert.mac is not None and not advert.mac.startswith(VIRTUAL_MAC) and len(self._macs) < PARTIES:
+            self._macs[mac_number(advert.mac)] = advert.router
         if advert.outgoing:
             self._own.setdefault(advert.node, advert.router)
         elif advert.unicast and (traffic := self._at(advert.node)) is not None:
@@ -65,12 +78,19 @@ class Vantage:
     def segments(self, segments: TcpSegments, routers: Iterable[str], virtual: Iterable[str]) -> None:
         """TCP segments that have a router's own address at either end, and at neither a virtual one, which is anybody's."""
         traffic = self._at(segments.node)
-        wanted = np.zeros(len(segments), dtype=np.bool_)
-        for router in routers:
-            wanted |= _at_either_end(segments, router)
+        if traffic is None:
+            return
+        known = set(routers)
+        at_virtual = np.zeros(len(segments), dtype=np.bool_)
         for address in virtual:
-            wanted &= ~_at_either_end(segments, address)
-        if traffic is None or not wanted.any():
+            at_virtual |= _at_either_end(segments, address_words(address))
+        self._learn(segments, ~at_virtual, known)
+        wanted = np.zeros(len(segments), dtype=np.bool_)
+        for router in known:
+            for words in self._addresses(router):
+                wanted |= _at_either_end(segments, words)
+        wanted &= ~at_virtual
+        if not wanted.any():
             return
         traffic.all += int(np.count_nonzero(wanted))
         ends = np.concatenate((segments.sources[wanted], segments.destinations[wanted]))
@@ -78,14 +98,26 @@ class Vantage:
         for (high, low), count in zip(parties.tolist(), counts.tolist(), strict=True):
             traffic.party((high, low), count)
 
-    def taps(self, routers: Iterable[str]) -> dict[str, str]:
+    def _addresses(self, router: str) -> list[tuple[int, int]]:
+        return [address_words(router), *self._aliases.get(router, ())]
+
+    def _learn(self, segments: TcpSegments, real: NDArray[np.bool_], routers: Collection[str]) -> None:
+        """Which addresses the routers' hosts send from, apart from the virtual ones."""
+        for number, router in self._macs.items():
+            aliases = self._aliases.setdefault(router, {})
+            if router not in routers or len(aliases) >= ALIASES:
+                continue
+            for high, low in np.unique(segments.sources[real & (segments.macs == np.uint64(number))], axis=0)[:ALIASES].tolist():
+                if (high, low) != address_words(router):
+                    aliases[high, low] = None
+
+    def taps(self, routers: Collection[str]) -> dict[str, str]:
         """Which of the routers a node's tap is on, where that is clear: it alone has a part in everything seen there."""
         found = {router: node for node, router in self._own.items()}
         for node, traffic in self._traffic.items():
-            always = traffic.always()
-            if node in self._own or len(always) != 1:
-                continue
-            found |= {router: node for router in routers if address_words(router) == always[0]}
+            always = [router for router in routers if traffic.always(self._addresses(router))]
+            if node not in self._own and len(always) == 1:
+                found[always[0]] = node
         return found
 
     def _at(self, node: str) -> _Traffic | None:
@@ -94,8 +126,8 @@ class Vantage:
         return self._traffic.setdefault(node, _Traffic())
 
 
-def _at_either_end(segments: TcpSegments, address: str) -> NDArray[np.bool_]:
-    high, low = address_words(address)
+def _at_either_end(segments: TcpSegments, words: tuple[int, int]) -> NDArray[np.bool_]:
+    high, low = words
     found = np.zeros(len(segments), dtype=np.bool_)
     for column in (segments.sources, segments.destinations):
         found |= (column[:, 0] == np.uint64(high)) & (column[:, 1] == np.uint64(low))

@@ -61,7 +61,7 @@ class Views:
         silent = self.coverage.silent(flap.base)
         concluded = self.vantage.taps(tracker.tracks)
         taps = {router: node for router, node in concluded.items() if node not in silent}
-        local = self.ownership.owners(tracker.tracks, concluded)
+        local = self.ownership.owners({router: track.mac for router, track in tracker.tracks.items()}, concluded)
         view = FlapView(
             virtual_router=tracker.virtual_router,
             addresses=tracker.addresses,
@@ -93,6 +93,7 @@ class Views:
             local=local,
             taps=taps | {router: node for router, node in local.items() if node not in silent},
             tap_ended=None,
+            malformed=self.journal.failures(tracker.virtual_router.vrid, flap.opened - BEFORE, now),
             trouble=flap.opened,
             observed_since=since if since is not None else flap.opened,
             missed=sum(track.missed for track in tracker.tracks.values()),

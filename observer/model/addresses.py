@@ -6,6 +6,9 @@ import ipaddress
 
 _MAPPED = 0xFFFF << 32
 
+VIRTUAL_MAC = "00:00:5e:00:0"
+"""What Virtual Router MAC addresses of both families begin with (RFC 9568 7.3)."""
+
 
 def address_text(octets: bytes) -> str:
     """4 or 16 octets as canonical text (dotted quad; RFC 5952)."""

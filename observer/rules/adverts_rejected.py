@@ -1,7 +1,8 @@
 """Adverts arrived, but a router could not accept them, and took over all the same.
 
 On the wire: a router claims the address while the Active one advertises on schedule, and the adverts of the two differ in
-what a receiver must check: authentication, address list, interval (VRRPv2), version, TTL.
+what a receiver must check: authentication, address list, interval (VRRPv2), version. Or the Active one's adverts arrive with
+a wrong checksum, TTL or length.
 
 What to do: make the named setting equal on all routers of the group.
 
@@ -9,10 +10,10 @@ Not to be confused with: `receiver_deaf` (nothing is wrong with the adverts), `v
 """
 
 from observer.model.observations import LogKind
-from observer.model.time import SECOND, seconds
+from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.rejected import unfounded
-from observer.rules.view import FlapView, Run
+from observer.rules.rejected import claimant_of, damaged, differences, unfounded
+from observer.rules.view import FlapView
 
 REJECTIONS = frozenset(
     {
@@ -27,6 +28,12 @@ REJECTIONS = frozenset(
 
 def find(view: FlapView) -> Finding | str:
     """Rejected adverts as the cause, or why not."""
+    spoilt = damaged(view)
+    if spoilt:
+        checks = ", ".join(sorted({advert.reason for advert in spoilt}))
+        dropped = f"{len(spoilt)} adverts of {spoilt[0].router} arrived and failed a check that every receiver makes: {checks}"
+        claimed = Evidence(view.time, f"{claimant_of(view)} claimed the address all the same")
+        return Finding(Cause.ADVERTS_REJECTED, Confidence.CERTAIN, (Evidence(spoilt[0].time, dropped, spoilt[0].node), claimed))
     claim = unfounded(view)
     if isinstance(claim, str):
         return claim
@@ -47,7 +54,8 @@ def find(view: FlapView) -> Finding | str:
         Evidence(claim.claimant.first, f"{claim.claimant.router} claimed the address all the same", claim.claimant.node),
         Evidence(claim.claimant.first, f"their adverts differ: {'; '.join(reasons)}", claim.claimant.node),
     )
-    if claim.heard and claim.intact:
+    # Another authentication may as well be another group's, which only happens to name the same addresses.
+    if claim.heard and claim.intact and claim.owner.authentication_group == claim.claimant.authentication_group:
         return Finding(Cause.ADVERTS_REJECTED, Confidence.CERTAIN, evidence)
     return Finding(
         Cause.ADVERTS_REJECTED,
@@ -55,17 +63,3 @@ def find(view: FlapView) -> Finding | str:
         evidence,
         () if claim.heard else (f"whether the adverts arrived at {claim.claimant.router} was not seen",),
     )
-
-
-def differences(owner: Run, claimant: Run) -> list[str]:
-    """What a receiver must check (RFC 3768 7.1, RFC 9568 7.1) that is not equal in the adverts of two routers."""
-    reasons = []
-    if owner.version != claimant.version:
-        reasons.append(f"version {owner.version} and {claimant.version}")
-    if owner.authentication_group != claimant.authentication_group:
-        reasons.append("authentication")
-    if set(owner.addresses) != set(claimant.addresses):
-        reasons.append(f"addresses {', '.join(owner.addresses)} and {', '.join(claimant.addresses)}")
-    if owner.version == claimant.version == 2 and owner.interval != claimant.interval:
-        reasons.append(f"interval {seconds(owner.interval):g} s and {seconds(claimant.interval):g} s")
-    return reasons

@@ -14,7 +14,8 @@ priority never fell), `reloaded` (the change of priority comes with adverts that
 from observer.model.observations import LogKind
 from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import resigned_after_gap, restarted
+from observer.rules import link_down
+from observer.rules.process import counts, resigned_after_gap, restarted
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
@@ -22,6 +23,12 @@ FAULT_PAIR = 100 * MILLISECOND
 
 LOGGED_BEFORE = 3 * SECOND
 """A check is logged as failed at most an interval or so before the advert that shows it."""
+
+AT_ONCE = MILLISECOND // 10
+"""Priority-0 adverts closer than this waited together for a link: a check that fails sends them 0.5 to 0.7 ms apart."""
+
+LATE = 1.5
+"""Intervals without an advert before a resignation, after which something else than a check had kept the router from sending."""
 
 STEADY = 2
 """Adverts at the higher priority that make it the router's usual one, rather than one passing value."""
@@ -44,6 +51,9 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
     gap = resignation.last - resignation.first
     if view.current == view.former:
         return f"{resignation.router} resumed by itself"
+    down = link_down.find(view)
+    if isinstance(down, Finding):
+        return f"{resignation.router} entered FAULT for its link: {down.evidence[-1].statement}"
     fault = view.logged(LogKind.ENTERED_FAULT, begin=resignation.first - SECOND, end=resignation.last + SECOND)
     pair = resignation.count >= 2 and gap <= FAULT_PAIR
     if not pair and fault is None:
@@ -63,6 +73,11 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
     if fault is not None:
         evidence.append(Evidence(fault.time, f"its log says: {fault.detail}", fault.node))
     name, proof, blind = _named(view, None if view.faulting is None else tuple((check,) for check in view.faulting))
+    overdue = resignation.first - view.held.last > LATE * resignation.interval if view.held is not None else False
+    if overdue or (pair and gap < AT_ONCE):
+        link = "a link that was lost for a moment puts a router in FAULT too, which then resigns late and twice at once"
+        confidence = Confidence.POSSIBLE if overdue else Confidence.LIKELY
+        return Finding(Cause.CHECK_FAILED, confidence, (*evidence, *proof), (*blind, link), name)
     # Without identification (IPv6) a copy of one advert, as on a mirror port, cannot be told from a second one.
     if fault is not None or (resignation.first_ident is not None and resignation.first_ident != resignation.last_ident):
         return Finding(Cause.CHECK_FAILED, Confidence.CERTAIN, (*evidence, *proof), blind, name)
@@ -136,7 +151,7 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
         blind.append(f"only {before.count} advert at priority {before.priority} was seen before the fall")
     # keepalived keeps its schedule when a check changes the priority, and breaks it when it reloads.
     if after.off_schedule is not None and after.off_schedule - after.first < after.interval:
-        confidence = Confidence.LIKELY
+        confidence = Confidence.LIKELY if counts(before) or name is not None else Confidence.POSSIBLE
         blind.append("adverts off schedule around the fall: a reload with another priority looks like this")
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:
         confidence = Confidence.LIKELY

@@ -14,7 +14,7 @@ from observer.model.observations import LogKind, NeighbourKind
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import restarted, unheard
-from observer.rules.silence import fell_silent
+from observer.rules.silence import fell_silent, was_away
 from observer.rules.view import FlapView, Run
 
 REFUSALS = 3
@@ -32,6 +32,8 @@ def find(view: FlapView) -> Finding | str:
     last, evidence = silent
     if view.current == view.former:
         return f"{last.router} resumed by itself"
+    if was_away(view, last):
+        return f"nothing at all came from the node of {last.router} when another router took over: it was away as a whole"
     back = view.came_back
     if back is not None and unheard(last, back) is not None:
         return f"the same process went on at {last.router}: the identification of its adverts continues"
@@ -88,8 +90,10 @@ def _still_holds(view: FlapView, last: Run) -> tuple[Evidence, ...]:
     found = []
     takeover = view.takeover
     if last.mac is not None and (takeover is None or takeover.mac != last.mac):
+        back = view.came_back
+        until = back.first if back is not None else view.now
         for message in view.neighbours:
-            if message.mac == last.mac and message.time > view.taken_over and message.kind is not NeighbourKind.REQUEST:
+            if message.mac == last.mac and view.taken_over < message.time < until and message.kind is not NeighbourKind.REQUEST:
                 found.append(
                     Evidence(
                         message.time,
@@ -107,7 +111,9 @@ def _still_holds(view: FlapView, last: Run) -> tuple[Evidence, ...]:
 
 
 def _alive(view: FlapView, last: Run) -> tuple[Evidence, ...]:
-    if not view.life.frames or view.life.last is None:
+    back = view.came_back
+    first = view.life.first
+    if first is None or view.life.last is None or (back is not None and first >= back.first):
         return ()
     return (
         Evidence(

@@ -11,14 +11,11 @@ was not heard, so its identification has moved on).
 """
 
 from observer.model.observations import LogKind
-from observer.model.time import MILLISECOND, SECOND, duration
+from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import counts, unheard
-from observer.rules.silence import fell_silent
-from observer.rules.view import FlapView, Run
-
-BURST = 20 * MILLISECOND
-"""A thawed keepalived 2.2.7 sends the adverts that were due at once: five or six within 10 ms."""
+from observer.rules.process import burst, counts, unheard
+from observer.rules.silence import fell_silent, was_away
+from observer.rules.view import FlapView
 
 
 def find(view: FlapView) -> Finding | str:
@@ -31,6 +28,8 @@ def find(view: FlapView) -> Finding | str:
     if froze is not None and (froze.seconds or 0) * SECOND >= last.interval:
         said = Evidence(froze.time, f"its log says: {froze.detail}", froze.node)
         return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, said))
+    if was_away(view, last):
+        return f"nothing at all came from the node of {last.router} meanwhile: it was away as a whole"
     back = view.came_back
     if back is None:
         if not view.life.frames or view.life.refused_vrrp or view.current == view.former:
@@ -52,7 +51,7 @@ def find(view: FlapView) -> Finding | str:
         return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, resumed, same))
     if last.last_ident is not None and back.first_ident is not None and counts(last):
         return f"another process came back at {last.router}: the identification began anew"
-    if _burst(back):
+    if burst(back):
         return Finding(
             Cause.DAEMON_STALLED,
             Confidence.LIKELY,
@@ -65,7 +64,3 @@ def find(view: FlapView) -> Finding | str:
         (evidence, resumed),
         ("whether it is the same process is not on the wire", "a partition that healed looks the same"),
     )
-
-
-def _burst(run: Run) -> bool:
-    return run.off_schedule is not None and run.off_schedule - run.first <= BURST

@@ -7,10 +7,12 @@ What to do: look at the cable, the switch port, the bond, and who changed the in
 Not to be confused with: `node_lost` (from elsewhere the two look the same).
 """
 
-from observer.model.observations import LogKind
+from observer.model.addresses import VIRTUAL_MAC
+from observer.model.observations import LinkChange, LogKind
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.view import FlapView
+from observer.rules.silence import fell_silent
+from observer.rules.view import FlapView, Run
 
 BEFORE = 3 * SECOND
 """How long before the last advert's successor was due the link may have gone down."""
@@ -18,23 +20,41 @@ BEFORE = 3 * SECOND
 
 def find(view: FlapView) -> Finding | str | None:
     """A lost link as the cause, why not, or None where its links were not observed."""
-    last = view.last_before
-    node = view.local.get(view.former or "")
-    if last is None:
-        return None
-    silent = Evidence(last.last, f"last advert of {last.router}", last.node)
-    logged = view.logged(LogKind.LINK_DOWN, begin=last.last - BEFORE, end=last.last + 2 * last.interval)
+    held = view.held
+    if held is None:
+        return "the former Active Router was not heard before the move"
+    end = held.last + 2 * held.interval
+    if view.resignation is not None:
+        # Back after a short while, keepalived resigns late; a link that is there carries the resignation at once.
+        end = view.resignation.first
+    elif isinstance(silent := fell_silent(view), str):
+        return silent
+    last = Evidence(held.last, f"last advert of {held.router} at {held.priority} before the move", held.node)
+    logged = view.logged(LogKind.LINK_DOWN, begin=held.last - BEFORE, end=end)
     if logged is not None and view.virtual_router.interface in (None, logged.subject):
-        return Finding(
-            Cause.LINK_DOWN, Confidence.CERTAIN, (silent, Evidence(logged.time, f"its log says: {logged.detail}", logged.node))
-        )
+        said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
+        return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, said))
+    node = view.local.get(held.router)
     if node is None:
         return None
-    interface = view.virtual_router.interface
     for change in view.link_changes:
-        if change.node != node or change.up or change.initial or interface not in (None, change.interface):
+        if change.node != node or change.up or change.initial or not _its_own(view, held, change):
             continue
-        if last.last - BEFORE <= change.time <= last.last + 2 * last.interval:
+        if held.last - BEFORE <= change.time <= end:
             down = Evidence(change.time, f"{change.interface} went down on {node}", node)
-            return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (silent, down))
-    return f"no link of {node} went down"
+            return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, down))
+    return f"no link of {node} that carries its adverts went down"
+
+
+def _its_own(view: FlapView, last: Run, change: LinkChange) -> bool:
+    """Whether a link is the one that the router advertises on; a node has others, which come and go with its containers.
+
+    A link with a Virtual Router MAC (keepalived's ``use_vmac``, FRR's macvlan) is taken down by VRRP itself: a consequence.
+    """
+    if change.mac is not None and change.mac.startswith(VIRTUAL_MAC):
+        return False
+    if view.virtual_router.interface == change.interface:
+        return True
+    if change.mac is not None and last.mac is not None and not last.mac.startswith(VIRTUAL_MAC):
+        return change.mac == last.mac
+    return change.interface in {entry.interface for entry in view.address_changes if entry.node == change.node}

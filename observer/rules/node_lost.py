@@ -8,17 +8,11 @@ Not to be confused with: `daemon_killed` (the node still answers), `link_down` (
 lost node), `daemon_stalled` (the sender resumes).
 """
 
-from observer.model.time import SECOND
+from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import unheard
-from observer.rules.silence import fell_silent
+from observer.rules.silence import MISSED, fell_silent, missing_signs, was_away
 from observer.rules.view import FlapView, Run
-
-REBOOT = 15 * SECOND
-"""A node that is back sooner was not lost: no machine with a control plane starts faster."""
-
-MISSED = 4
-"""Signs of life that were to be expected and did not come: by chance alone they are missed once in fifty times (Poisson)."""
 
 QUIET = 2 * SECOND
 """Nothing from the node for this long after the take-over, beside the silence that led to it, is worth saying."""
@@ -32,15 +26,20 @@ def find(view: FlapView) -> Finding | str:
     last, evidence = silent
     if view.taken_over is None or view.current == view.former:
         return f"no other router took over from {last.router}"
-    if last.router in view.taps:
+    if last.router in view.taps and not was_away(view, last):
         return f"this is the capture of {last.router} itself, which went on"
-    if view.life.frames:
-        return f"{view.life.frames} other frames from the node of {last.router} came when its next advert was overdue"
     back = view.came_back
     if back is not None and unheard(last, back) is not None:
         return f"the same process went on at {last.router}"
-    if back is not None and back.first - last.last < REBOOT:
-        return f"{last.router} was back sooner than a node can start"
+    if view.life.first is not None:
+        if not was_away(view, last):
+            return f"{view.life.frames} other frames from the node of {last.router} came when its next advert was overdue"
+        gone = duration(view.life.first - last.last)
+        away = Evidence(
+            view.life.first, f"nothing at all came from {last.router} for {gone}, then it was there again, too long for chance"
+        )
+        alike = "a link that was lost for a while looks the same from here"
+        return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, away), (alike,))
     if view.now - view.taken_over < QUIET:
         return f"too early to say: {last.router} may still show that it lives"
     own = _own_end(view, last)
@@ -54,7 +53,7 @@ def find(view: FlapView) -> Finding | str:
             f" {view.life.unanswered_requests} times and stayed unanswered",
         )
         return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, asked), (alike,))
-    missing = _missing(view, last)
+    missing = missing_signs(view, last, view.now)
     if missing < MISSED:
         return f"too little was seen of the node of {last.router} before, other than adverts, to miss it now"
     quiet = Evidence(
@@ -75,12 +74,3 @@ def _own_end(view: FlapView, last: Run) -> Evidence | None:
     return Evidence(
         view.tap_ended, f"its own capture ended then, with its link up; nothing at all came from {last.router} any more"
     )
-
-
-def _missing(view: FlapView, last: Run) -> float:
-    """How many signs of life were to be expected of the former router's node since its next advert was overdue."""
-    before = view.life_before
-    if before.first is None:
-        return 0.0
-    watched = max(last.last - before.first, SECOND)
-    return (before.moments - 1) * (view.now - last.last - last.interval) / watched

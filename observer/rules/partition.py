@@ -12,8 +12,9 @@ Not to be confused with: an election's overlap (milliseconds), `daemon_stalled` 
 
 from observer.model.time import duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import counts, unheard
-from observer.rules.silence import fell_silent
+from observer.rules.process import burst, counts, unheard
+from observer.rules.rejected import damaged, differences, unfounded
+from observer.rules.silence import SILENT, fell_silent
 from observer.rules.view import FlapView, Run
 
 APART = 2
@@ -26,12 +27,15 @@ def find(view: FlapView) -> Finding | str:
         return "the other sender is of another group"
     if view.resignation is not None:
         return f"{view.resignation.router} had resigned"
+    if damaged(view):
+        return "the adverts arrived, and failed a check"
     found = (
         _sent_and_not_received(view)
         or _silence_was_ours(view)
         or _claimed_elsewhere(view)
         or _side_by_side(view)
         or _unheard(view)
+        or _ended(view)
     )
     return found or "nobody advertised unheard or side by side"
 
@@ -56,10 +60,13 @@ def _sent_and_not_received(view: FlapView) -> Finding | None:
 def _unheard(view: FlapView) -> Finding | None:
     """The former router's node lives, and its adverts are not heard: a partition cannot be excluded."""
     silent = fell_silent(view)
-    if isinstance(silent, str) or view.taken_over is None or view.current == view.former or view.came_back is not None:
+    if isinstance(silent, str) or view.taken_over is None or view.current == view.former:
         return None
     last, evidence = silent
-    if not view.life.frames or view.life.refused_vrrp or last.router in view.taps:
+    back = view.came_back
+    if back is not None and (back.priority != last.priority or counts(last)):
+        return None
+    if (back is None and not view.life.frames) or view.life.refused_vrrp or last.router in view.taps:
         return None
     lives = Evidence(view.trouble, f"the node of {last.router} lives; whether it went on advertising was not seen")
     return Finding(Cause.PARTITION, Confidence.POSSIBLE, (evidence, lives))
@@ -91,6 +98,28 @@ def _silence_was_ours(view: FlapView) -> Finding | None:
             ),
         ),
     )
+
+
+def _ended(view: FlapView) -> Finding | None:
+    """The new router had fallen silent while Active, and is heard again: perhaps it had been Active all the time."""
+    takeover, back = view.takeover, returned(view)
+    if takeover is None or back is None:
+        return None
+    again = f"{takeover.router} is heard again {duration(takeover.first - back.last)} after it fell silent at {back.priority}"
+    return Finding(Cause.PARTITION, Confidence.POSSIBLE, (Evidence(takeover.first, again, takeover.node),))
+
+
+def returned(view: FlapView) -> Run | None:
+    """The new router's run before, if that ended in silence, and nothing on the wire tells whether its process went on since."""
+    takeover = view.takeover
+    if takeover is None or view.current == view.former:
+        return None
+    earlier = [run for run in view.runs.get(takeover.router, ()) if run.last < takeover.first]
+    if not earlier or earlier[-1].priority != takeover.priority or counts(earlier[-1]) or burst(takeover):
+        return None
+    held = view.held
+    taken = held is not None and held.first - earlier[-1].last > SILENT * earlier[-1].interval
+    return earlier[-1] if taken else None
 
 
 def kept_on(before: Run, after: Run, unseen: int | None) -> bool:
@@ -136,38 +165,12 @@ def _claimed_elsewhere(view: FlapView) -> Finding | None:
 
 
 def _side_by_side(view: FlapView) -> Finding | None:
-    """Both are heard here for longer than any election takes."""
-    for router in (view.former, *view.contenders):
-        for run in view.runs.get(router or "", ()):
-            other = _other(view, run)
-            if other is None:
-                continue
-            begin, end = max(run.first, other.first), min(run.last, other.last)
-            if (
-                end - begin > APART * run.interval
-                and run.configuration == other.configuration
-                and {run.router, other.router}.isdisjoint(view.taps)
-            ):
-                return Finding(
-                    Cause.PARTITION,
-                    Confidence.LIKELY,
-                    (
-                        Evidence(
-                            begin,
-                            f"{run.router} and {other.router} advertised side by side for at least {duration(end - begin)}",
-                            run.node,
-                        ),
-                    ),
-                    ("whether the adverts of each reached the other was not seen",),
-                )
-    return None
-
-
-def _other(view: FlapView, run: Run) -> Run | None:
-    for router in (view.current, *view.contenders):
-        if router is None or router == run.router:
-            continue
-        for other in view.runs.get(router, ()):
-            if other.priority > 0 and run.priority > 0 and other.first <= run.last and other.last >= max(run.first, view.time):
-                return other
-    return None
+    """A router claims the addresses beside one that is on schedule, and whether it hears its adverts was not seen."""
+    claim = unfounded(view)
+    if isinstance(claim, str) or claim.heard is not None or differences(claim.owner, claim.claimant):
+        return None
+    beside = f"{claim.claimant.router} claimed the address while {claim.owner.router} advertised on schedule"
+    unseen = f"whether the adverts of {claim.owner.router} reached {claim.claimant.router} was not seen"
+    return Finding(
+        Cause.PARTITION, Confidence.POSSIBLE, (Evidence(claim.claimant.first, beside, claim.claimant.node),), (unseen,)
+    )

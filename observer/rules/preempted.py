@@ -10,6 +10,7 @@ Not to be confused with: `check_failed` (there the former router's priority fell
 """
 
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.partition import returned
 from observer.rules.process import restarted
 from observer.rules.silence import SILENT
 from observer.rules.view import FlapView, Run
@@ -48,6 +49,9 @@ def find(view: FlapView) -> Finding | str:
         evidence.append(Evidence(earlier.last, f"{takeover.router} had been Active before, last at {earlier.priority}"))
     if _idle_until_now(earlier, takeover) or _fresh(earlier, takeover):
         return Finding(Cause.PREEMPTED, Confidence.CERTAIN, tuple(sorted(evidence)))
+    if returned(view) is not None:
+        healed = f"{takeover.router} may have been Active all the time, unheard: a partition that healed"
+        return Finding(Cause.PREEMPTED, Confidence.POSSIBLE, tuple(sorted(evidence)), (healed,))
     return Finding(
         Cause.PREEMPTED,
         Confidence.LIKELY,

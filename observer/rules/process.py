@@ -4,10 +4,14 @@ keepalived numbers its adverts in the IPv4 identification, one more for each, fr
 Routers that number otherwise, and IPv6, where there is none, tell nothing.
 """
 
+from observer.model.time import MILLISECOND
 from observer.rules.view import Run
 
 FRESH = 8
 """A process that has sent fewer adverts than this has just started."""
+
+BURST = 20 * MILLISECOND
+"""A thawed keepalived 2.2.7 sends the adverts that were due at once: five or six within 10 ms."""
 
 SLACK = 3
 """Adverts beyond its schedule that a router may have sent: it answers rivals at once, and a thawed one sends a burst."""
@@ -47,3 +51,8 @@ def counts(run: Run) -> bool:
 def resigned_after_gap(held: Run, resignation: Run) -> bool:
     """Whether an advert right before the resignation was lost, by its identification: there may have been two."""
     return counts(held) and bool(unheard(held, resignation))
+
+
+def burst(run: Run) -> bool:
+    """Whether a run begins with adverts that had been due before."""
+    return run.off_schedule is not None and run.off_schedule - run.first <= BURST

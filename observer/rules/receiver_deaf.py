@@ -10,21 +10,26 @@ Not to be confused with: `adverts_rejected` (the adverts differ), `partition` (t
 """
 
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.adverts_rejected import differences
-from observer.rules.rejected import unfounded
+from observer.rules.rejected import damaged, differences, unfounded
 from observer.rules.view import FlapView
 
 
-def find(view: FlapView) -> Finding | str | None:
-    """A deaf receiver as the cause, why not, or None where the claimant's tap was not observed."""
+def find(view: FlapView) -> Finding | str:
+    """A deaf receiver as the cause, or why not."""
+    if damaged(view):
+        return "the adverts that arrived failed a check"
     claim = unfounded(view)
     if isinstance(claim, str):
         return claim
     reasons = differences(claim.owner, claim.claimant)
     if reasons:
         return f"the adverts differ: {'; '.join(reasons)}"
+    if claim.heard is None:
+        claimed = Evidence(claim.claimant.first, f"{claim.claimant.router} claimed the address of a router that was on schedule")
+        unseen = f"whether the adverts arrived at {claim.claimant.router} was not seen"
+        return Finding(Cause.RECEIVER_DEAF, Confidence.POSSIBLE, (claimed,), (unseen,))
     if not claim.heard:
-        return None
+        return f"no advert of {claim.owner.router} arrived at {claim.claimant.router}"
     evidence = (
         Evidence(
             claim.owner.last,

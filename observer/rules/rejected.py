@@ -1,12 +1,53 @@
 """What `adverts_rejected` and `receiver_deaf` have in common: a router claims the address though the Active one is on schedule.
 
+Adverts of the Active one that fail a check of the frame itself are among it: they arrive, and no receiver may accept them.
+
 No cause of its own is decided here.
 """
 
 from dataclasses import dataclass
 
+from observer.model.observations import Malformed
+from observer.model.time import seconds
 from observer.rules.silence import SILENT
 from observer.rules.view import FlapView, Run
+
+OF_THE_SENDER = frozenset(
+    {"ttl", "version", "type", "length", "checksum", "vrid_zero", "count_zero", "authentication_type", "interval_zero"}
+)
+"""Failed checks (``wire.errors.Reason``) that make a receiver drop an advert; others are of the capture or of other protocols."""
+
+DAMAGED = 2
+"""Adverts in a row that failed a check, rather than a bit that flipped once."""
+
+
+def damaged(view: FlapView) -> tuple[Malformed, ...]:
+    """Adverts of the former router that arrived after its last good one at the claimant's tap, or for all we know there.
+
+    Empty if they were too few, or not heard in the time that a backup waits.
+    """
+    held, claimant = view.held, claimant_of(view)
+    if held is None or view.resignation is not None or claimant is None:
+        return ()
+    tap, own = view.taps.get(claimant), view.taps.get(held.router)
+    start = view.taken_over if view.taken_over is not None else view.time
+    found = tuple(
+        advert
+        for advert in view.malformed
+        if advert.router == held.router
+        and advert.reason in OF_THE_SENDER
+        and start - 3 * held.interval <= advert.time <= start
+        and (advert.node == tap if tap is not None else advert.node != own)
+    )
+    good = 0 if tap is None else view.heard_at(held.router, tap, start - 3 * held.interval, start)
+    return found if len(found) >= DAMAGED and not good else ()
+
+
+def claimant_of(view: FlapView) -> str | None:
+    """The router that took over, or the first that claims the addresses beside their owner."""
+    if view.taken_over is not None and view.current != view.former:
+        return view.current
+    return next(iter(view.contenders), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +70,7 @@ def unfounded(view: FlapView) -> Claim | str:
     if held is None or view.resignation is not None:
         return "the former Active Router had resigned, or was not heard"
     took = view.taken_over is not None and view.current != view.former
-    router = view.current if took else (view.contenders[0] if view.contenders else None)
+    router = claimant_of(view)
     start = view.taken_over if view.taken_over is not None else view.time
     claimant = next((run for run in view.runs.get(router or "", ()) if run.priority > 0 and run.last >= start), None)
     if claimant is None:
@@ -47,3 +88,17 @@ def unfounded(view: FlapView) -> Claim | str:
     recent = start - held.interval - held.interval // 2
     heard = None if node is None else view.heard_at(held.router, node, recent, start) > 0
     return Claim(held, claimant, heard, went_on or (held.router in view.taps and view.lossless))
+
+
+def differences(owner: Run, claimant: Run) -> list[str]:
+    """What a receiver must check (RFC 3768 7.1, RFC 9568 7.1) that is not equal in the adverts of two routers."""
+    reasons = []
+    if owner.version != claimant.version:
+        reasons.append(f"version {owner.version} and {claimant.version}")
+    if owner.authentication_group != claimant.authentication_group:
+        reasons.append("authentication")
+    if set(owner.addresses) != set(claimant.addresses):
+        reasons.append(f"addresses {', '.join(owner.addresses)} and {', '.join(claimant.addresses)}")
+    if owner.version == claimant.version == 2 and owner.interval != claimant.interval:
+        reasons.append(f"interval {seconds(owner.interval):g} s and {seconds(claimant.interval):g} s")
+    return reasons

@@ -11,6 +11,10 @@ SILENT = 2.5
 """Missing intervals from which a router counts as silent; a backup waits for three and its Skew_Time (RFC 9568 6.1)."""
 
 
+MISSED = 4
+"""Signs of life that were to be expected and did not come: by chance alone they are missed once in fifty times (Poisson)."""
+
+
 def active_down_interval(run: Run) -> int:
     """Active_Down_Interval of a backup that will advertise as ``run`` does, in nanoseconds (RFC 9568 6.1, RFC 3768 6.1)."""
     unit = SECOND if run.version == 2 else run.interval
@@ -35,3 +39,20 @@ def fell_silent(view: FlapView) -> tuple[Run, Evidence] | str:
             f"; {takeover.router} took over {duration(silence)} after its last advert (Active_Down_Interval {duration(expected)})"
         )
     return last, Evidence(last.last, statement, last.node)
+
+
+def missing_signs(view: FlapView, last: Run, until: int) -> float:
+    """How many signs of life of the former router's node, adverts apart, were to be expected from its overdue advert on."""
+    before = view.life_before
+    if before.first is None:
+        return 0.0
+    watched = max(last.last - before.first, SECOND)
+    return (before.moments - 1) * max(0, until - last.last - last.interval) / watched
+
+
+def was_away(view: FlapView, last: Run) -> bool:
+    """Whether the former router's node showed no sign of life up to the move and well beyond, where it had shown them before."""
+    first = view.life.first
+    if view.taken_over is None or (first is not None and first < view.taken_over):
+        return False
+    return missing_signs(view, last, first if first is not None else view.now) >= MISSED

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from observer.model.flaps import VirtualRouter
-    from observer.model.observations import AddressChange, LinkChange, LogEvent, LogKind, Neighbour
+    from observer.model.observations import AddressChange, LinkChange, LogEvent, LogKind, Malformed, Neighbour
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,8 @@ class FlapView:
     """Router address to the observing node that it belongs to, where the node's addresses are known."""
     taps: Mapping[str, str]
     """Router address to the observing node whose frames are that router's own: ``local``, or concluded from the traffic."""
+    malformed: tuple[Malformed, ...]
+    """Adverts of this VRID that failed a check around the flap, bounded."""
     tap_ended: int | None
     """When the capture on the former router's own node ceased; None while it goes on, or where there was none."""
     trouble: int
