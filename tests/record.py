@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent / "pcaps"
+ATTEMPTS = 6
 BEFORE = 7
 """Seconds kept before the story begins."""
 
@@ -71,9 +72,8 @@ def cut(name: str, recording: Recording, run: Path) -> None:
     story = next(entry["time"] for entry in truth if entry["event"] == "story")
     end = next(entry["time"] for entry in truth if entry["event"] == "story_end")
     begin = story - BEFORE * 10**9
-    sound(run, truth, begin)
+    sound(run, recording, truth, story)
     case = ROOT / name
-    shutil.rmtree(case / "_", ignore_errors=True)
     case.mkdir(parents=True, exist_ok=True)
     for old in case.iterdir():
         if old.name != "case.toml":
@@ -112,16 +112,22 @@ def cut(name: str, recording: Recording, run: Path) -> None:
 # -- is the run what it should be
 
 
-def sound(run: Path, truth: list[dict[str, Any]], begin: int) -> None:
-    """Refuse a run in which a keepalived that nobody froze was late: the machine had too much else to do. Raises UnsoundError."""
+def sound(run: Path, recording: Recording, truth: list[dict[str, Any]], story: int) -> None:
+    """Refuse a run that does not show what it should. Raises UnsoundError.
+
+    A keepalived that nobody froze was late: the machine had too much else to do. Or an election that should was not contested.
+    """
     frozen = {entry["node"] for entry in truth if entry["event"] == "action" and entry["action"].endswith(".freeze")}
     for log in run.glob("m?.keepalived.log"):
         if log.name.split(".")[0] in frozen:
             continue
         for line in log.read_text(encoding="utf-8").splitlines():
             late = LATE.search(line)
-            if late and float(late[1]) > 0.3 and _moment(line.split(" ", 1)[0]) > begin:
+            if late and float(late[1]) > 0.3 and _moment(line.split(" ", 1)[0]) > story - BEFORE * 10**9:
                 raise UnsoundError(f"{log.name}: {line}")
+    claims = {entry["node"] for entry in truth if entry["event"] == "holders" and entry["holding"] and entry["time"] > story}
+    if recording.contested and len(claims) < 2:
+        raise UnsoundError("the election was not contested")
 
 
 # -- frames
@@ -312,8 +318,8 @@ def main() -> int:
 
 
 def _apart(name: str, runs: Path) -> int:
-    """Record one case in a process of its own, twice if need be."""
-    for _ in range(2):
+    """Record one case in a process of its own, again if need be."""
+    for _ in range(ATTEMPTS):
         done = subprocess.run(
             [sys.executable, "-m", "tests.record", name, "--runs", str(runs)], capture_output=True, text=True, check=False
         )
