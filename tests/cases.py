@@ -65,7 +65,7 @@ class Case:
     @property
     def captures(self) -> dict[str, Path]:
         """By node."""
-        return {path.name.removesuffix(".pcap.gz"): path for path in sorted(self.path.glob("*.pcap.gz"))}
+        return {path.name.split(".")[0]: path for path in sorted(self.path.glob("*.pcap*.gz"))}
 
     @property
     def vantages(self) -> dict[str, tuple[str, ...]]:

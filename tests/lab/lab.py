@@ -23,10 +23,10 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import netns, render
-from .services import HERE, Apiserver, Clients, Foreign, HAProxy, Keepalived
+from .services import HERE, Apiserver, Clients, Foreign, Frr, HAProxy, Keepalived, Script
 from .setting import CLIENT, FOREIGN, HOSTS, MASTERS, Setting, address, mac
 from .truth import Truth, pump
 
@@ -35,19 +35,26 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType, TracebackType
 
+Tap = Literal["tcpdump", "any", "dumpcap"]
 HUB = "hub"
 TOOLS = ("ip", "nft", "sysctl", "keepalived", "haproxy", "tcpdump", "curl")
 # Everything about the addresses, and of TCP only what opens and closes connections: small enough to be kept.
 CONTROL_ONLY = "arp or icmp or icmp6 or proto 112 or ip6 proto 112 or (tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0)"
+_ROUTERS = {"keepalived": Keepalived, "frr": Frr, "script": Script}
+_LINK_EVENT = re.compile(r"\[([^\]]+)\] \d+: ([^@:]+)@\S+ <([^>]*)>")
 _ADDRESS_EVENT = re.compile(r"\[([^\]]+)\] (Deleted )?\d+: \S+\s+inet6? ([0-9a-f.:]+)")
 
 
 class Lab:
     """One lab; several may live at once, also in one process."""
 
-    def __init__(self, setting: Setting, out: Path | None = None, *, capture: str | None = "") -> None:
-        """`capture` is a pcap filter, "" for everything, None for no captures; without `out` the files vanish too."""
+    def __init__(self, setting: Setting, out: Path | None = None, *, capture: str | None = "", tap: Tap = "tcpdump") -> None:
+        """`capture` is a pcap filter, "" for everything, None for no captures; without `out` the files vanish too.
+
+        `tap` is what captures in the nodes: tcpdump on eth0, tcpdump on all interfaces (cooked), or dumpcap (pcapng).
+        """
         self.setting = setting
+        self._tap_kind = tap
         self.identity = secrets.token_hex(2)
         self.run = netns.run_directory(self.identity)
         self.run.mkdir(mode=0o700)
@@ -64,7 +71,7 @@ class Lab:
         self._sigterm: Any = None
         self._apiservers = {node: Apiserver(self, node) for node in MASTERS}
         self._haproxies = {node: HAProxy(self, node) for node in MASTERS}
-        self._keepaliveds = {node: Keepalived(self, node) for node in MASTERS}
+        self._keepaliveds = {node: _ROUTERS[setting.routers](self, node) for node in MASTERS}
         self._foreign = Foreign(self, FOREIGN)
         self.clients = Clients(self, CLIENT)
 
@@ -133,6 +140,7 @@ class Lab:
             "net.ipv6.conf.default.accept_ra": 0,
             "net.ipv6.conf.default.router_solicitations": 0,
             "net.ipv6.conf.all.keep_addr_on_down": 1,  # or `link down` would undress the node
+            "net.ipv4.conf.default.arp_ignore": int(self.setting.routers == "frr"),  # its address is on every node, on a macvlan
             "net.ipv4.ip_forward": int(self.setting.forwarding and node in MASTERS),
             "net.ipv6.conf.all.forwarding": int(self.setting.forwarding and node in MASTERS),
         }
@@ -192,11 +200,15 @@ class Lab:
     def _tap(self, node: str, where: list[str], path: Path) -> None:
         words = ["-U", "-n", "-Z", "root", "-B", "8192", "-s", "128", "--immediate-mode", "--time-stamp-precision=nano"]
         command = ["tcpdump", *where, *words, "-w", str(path), *([self._capture] if self._capture else [])]
+        if self._tap_kind == "any" and node in MASTERS:
+            command[1:3] = ["-i", "any", "-y", "LINUX_SLL2"]
+        if self._tap_kind == "dumpcap" and node in MASTERS:
+            command = ["dumpcap", *where, "-q", "-s", "128", "-w", str(path), "-f", self._capture or "not port 22"]
         process = self.popen(node, command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self._taps.setdefault(node, []).append(process)
         assert process.stderr
         for line in process.stderr:
-            if "listening on" in line:
+            if "listening on" in line or line.startswith("File:"):
                 break
         else:
             raise RuntimeError(f"{node}: tcpdump did not start")
@@ -226,12 +238,16 @@ class Lab:
                 process.wait(2)
 
     def _event(self, node: str, line: str) -> None:
-        """Follow who holds the address, from one line of a node's address events."""
+        """Follow who holds the address, from one line of a node's address events; FRR's address is always on its macvlan."""
+        if node in self._lost:
+            return
+        if self.setting.routers == "frr":
+            if (match := _LINK_EVENT.match(line)) and match[2] == self.vip_interface:
+                self.truth.holds(node, holding="LOWER_UP" in match[3].split(","), at=_nanoseconds(match[1]))
+            return
         match = _ADDRESS_EVENT.match(line)
-        if match and ipaddress.ip_address(match[3]) == ipaddress.ip_address(self.setting.vip) and node not in self._lost:
-            moment = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
-            at = int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
-            self.truth.holds(node, holding=not match[2], at=at)
+        if match and ipaddress.ip_address(match[3]) == ipaddress.ip_address(self.setting.vip):
+            self.truth.holds(node, holding=not match[2], at=_nanoseconds(match[1]))
 
     # -- what there is to act on
 
@@ -304,6 +320,12 @@ class Lab:
         self.note("undeafen", node=node)
         netns.run([*netns.inside(self.namespace(node)), "nft", "delete", "table", "inet", "deaf"])
 
+    def mangle(self, node: str, change: str) -> None:
+        """Change the adverts of a node on their way, by an nft statement; the mirror port sees them as they were sent."""
+        self.note("mangle", node=node, change=change)
+        self._faults[f"mangle {node}"] = [f'iifname "{node}" meta l4proto 112 {change}']
+        self._apply_faults()
+
     def heal(self) -> None:
         """Let everything through again, except to and from nodes that are lost."""
         self.note("heal")
@@ -346,6 +368,8 @@ flush chain bridge lab faults
     @property
     def vip_interface(self) -> str:
         """The interface that bears the address."""
+        if self.setting.routers == "frr":
+            return f"vrrp{self.setting.family}-2-{self.setting.vrid}"
         return f"vrrp.{self.setting.vrid}" if self.setting.use_vmac else "eth0"
 
     # -- looking
@@ -469,6 +493,11 @@ def missing() -> str:
         return "not root"
     absent = [tool for tool in TOOLS if not shutil.which(tool)]
     return f"not installed: {', '.join(absent)}" if absent else ""
+
+
+def _nanoseconds(stamp: str) -> int:
+    moment = datetime.fromisoformat(stamp).replace(tzinfo=UTC)
+    return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

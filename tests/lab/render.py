@@ -40,35 +40,21 @@ def _vrrp_script(check: Check, path: Path) -> str:
         f"timeout {check.timeout}",
         f"rise {check.rise}",
         f"fall {check.fall}",
-        None if check.weight is None else f"weight {check.weight}",
+        None if check.weight is None else f"weight {check.weight}{' reverse' if check.reverse else ''}",
     )
 
 
 def keepalived_conf(setting: Setting, node: str, run: Path, interface: str = "eth0") -> str:
     """Return keepalived.conf of a master."""
-    peers = [address(peer, setting.family) for peer in MASTERS if peer != node]
-    lists = [
-        ("track_script", [check.name for check in setting.checks]),
-        ("virtual_ipaddress", [f"{setting.vip_prefix} label vip" if setting.family == 4 else setting.vip_prefix]),
-    ]
-    if setting.unicast:
-        lists.append(("unicast_peer", peers))
-    body: list[str | None] = [
-        "state BACKUP",
-        f"interface {interface}",
-        f"virtual_router_id {setting.vrid}",
-        f"priority {setting.priority(node)}",
-        f"advert_int {setting.advert_int:g}",
-        "nopreempt" if setting.nopreempt else None,
-        f"use_vmac vrrp.{setting.vrid}" if setting.use_vmac else None,
-        f"garp_master_refresh {setting.garp_master_refresh}" if setting.garp_master_refresh else None,
-        f"unicast_src_ip {address(node, setting.family)}" if setting.unicast else None,
-    ]
-    if setting.password is not None:
-        body += ["authentication {", "    auth_type PASS", f"    auth_pass {setting.password}", "}"]
-    for head, words in lists:
-        if words:
-            body += [f"{head} {{", *(f"    {word}" for word in words), "}"]
+    width = 32 if setting.family == 4 else 128
+    vips = [f"{setting.vip_prefix} label vip" if setting.family == 4 else setting.vip_prefix]
+    vips += [f"{address(number, setting.family)}/{width}" for number in setting.more_vips]
+    checks = [check.name for check in setting.checks]
+    blocks = [_instance(setting, node, interface, "lab_API", setting.vrid, vips, [] if setting.sync else checks)]
+    if setting.sync:
+        second = [setting.second_vip_prefix]
+        blocks.insert(0, _block("vrrp_sync_group lab", "group {", "    lab_API", "    lab_second", "}"))
+        blocks.append(_instance(setting, node, interface, "lab_second", setting.vrid + 1, second, checks))
     return "\n".join(
         [
             _block(
@@ -79,9 +65,49 @@ def keepalived_conf(setting: Setting, node: str, run: Path, interface: str = "et
                 "script_user root",
             ),
             *(_vrrp_script(check, script_path(run, node, check)) for check in setting.checks),
-            _block("vrrp_instance lab_API", *body),
+            *blocks,
         ]
     )
+
+
+def _instance(setting: Setting, node: str, interface: str, name: str, vrid: int, vips: list[str], checks: list[str]) -> str:
+    """Return one vrrp_instance."""
+    peers = [address(peer, setting.family) for peer in MASTERS if peer != node]
+    lists = [("track_script", checks), ("virtual_ipaddress", vips)]
+    if setting.unicast:
+        lists.append(("unicast_peer", peers))
+    body: list[str | None] = [
+        "state BACKUP",
+        f"interface {interface}",
+        f"virtual_router_id {vrid}",
+        f"priority {setting.priority(node)}",
+        f"advert_int {setting.advert_int:g}",
+        "nopreempt" if setting.nopreempt else None,
+        f"preempt_delay {setting.preempt_delay}" if setting.preempt_delay else None,
+        f"use_vmac vrrp.{vrid}" if setting.use_vmac else None,
+        f"garp_master_refresh {setting.garp_master_refresh}" if setting.garp_master_refresh else None,
+        f"unicast_src_ip {address(node, setting.family)}" if setting.unicast else None,
+    ]
+    if setting.password is not None:
+        body += ["authentication {", "    auth_type PASS", f"    auth_pass {setting.password}", "}"]
+    for head, words in lists:
+        if words:
+            body += [f"{head} {{", *(f"    {word}" for word in words), "}"]
+    return _block(f"vrrp_instance {name}", *body)
+
+
+def frr_conf(setting: Setting, node: str) -> str:
+    """Return the configuration of FRR's vrrpd on a master; its intervals are in milliseconds."""
+    family = "ip" if setting.family == 4 else "ipv6"
+    return f"""\
+hostname {node}
+interface eth0
+ vrrp {setting.vrid} version {setting.version}
+ vrrp {setting.vrid} priority {setting.priority(node)}
+ vrrp {setting.vrid} advertisement-interval {round(setting.advert_int * 1000)}
+ vrrp {setting.vrid} {family} {setting.vip}
+exit
+"""
 
 
 def foreign_conf(setting: Setting, priority: int, vip: str) -> str:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .lab import Lab
+from .lab import Lab, Tap
 from .setting import (
     FLAG_ABSENT,
     K3S,
@@ -291,14 +291,27 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
-def play(name: str, out: Path | None = None, *, capture: str | None = "", clients: int | None = None) -> Lab:
-    """Play a scenario to its end in a lab of its own; return the lab, closed: its truth and its files remain."""
-    scenario = SCENARIOS[name]
-    with Lab(scenario.setting, out, capture=capture) as lab:
-        lab.truth.note("scenario", name=name, causes=scenario.causes, warranted=scenario.warranted)
-        lab.start(absent=scenario.absent, clients=scenario.clients if clients is None else clients)
-        lab.wait_active()
-        time.sleep(3)  # a quiet baseline
+def play(
+    name: str | Scenario,
+    out: Path | None = None,
+    *,
+    capture: str | None = "",
+    clients: int | None = None,
+    settle: float = 3.0,
+    tap: Tap = "tcpdump",
+) -> Lab:
+    """Play a scenario to its end in a lab of its own; return the lab, closed: its truth and its files remain.
+
+    `settle` is the quiet baseline before the story, in seconds.
+    """
+    scenario = name if isinstance(name, Scenario) else SCENARIOS[name]
+    with Lab(scenario.setting, out, capture=capture, tap=tap) as lab:
+        lab.truth.note("scenario", name=str(name), causes=scenario.causes, warranted=scenario.warranted)
+        nobody = set(scenario.absent) == set(MASTERS)
+        lab.start(absent=scenario.absent, clients=0 if nobody else scenario.clients if clients is None else clients)
+        if not nobody:
+            lab.wait_active()
+        time.sleep(settle)
         lab.truth.note("story")
         before = len(lab.moves)
         scenario.steps(lab)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import render
 from .netns import signal_quietly
+from .setting import HOSTS
 
 if TYPE_CHECKING:
     import subprocess
@@ -253,6 +255,97 @@ class Keepalived(Service):
         self.write_configuration()
         for pid in self.pids[:1]:
             os.kill(pid, signal.SIGHUP)
+
+
+class Frr(Keepalived):
+    """FRR's vrrpd in keepalived's place, with its zebra: the address is on a macvlan that is up while the router is Active."""
+
+    kind = "frr"
+
+    @property
+    def configuration(self) -> Path:
+        return self.lab.out / f"{self.node}.frr.conf"
+
+    @property
+    def pids(self) -> list[int]:
+        return Service.pids.fget(self)  # type: ignore[attr-defined, no-any-return]
+
+    def write_configuration(self) -> None:
+        self.configuration.write_text(render.frr_conf(self.setting, self.node), encoding="utf-8")
+
+    def start(self) -> None:
+        if self.pids:
+            return
+        self.write_configuration()
+        links = self.lab.ip(self.node, "-o", "link", "show")
+        if self.lab.vip_interface not in links:
+            self._interface()
+            self.lab.popen(self.node, self._daemon("zebra"), log=f"{self.node}.zebra.log")
+            self.lab.wait_until((self._directory / "zserv").exists, 5, f"zebra of {self.node} to start")
+        super().start()
+
+    def argv(self) -> list[str]:
+        return self._daemon("vrrpd")
+
+    @property
+    def _directory(self) -> Path:
+        """Of zebra's socket: FRR's daemons drop root for a user of their own, who must reach it."""
+        path = self.lab.run / f"{self.node}.frr"
+        if not path.exists():
+            self.lab.run.chmod(0o711)
+            path.mkdir()
+            shutil.chown(path, "frr", "frr")
+        return path
+
+    def _daemon(self, name: str) -> list[str]:
+        own = self._directory
+        shutil.copy(self.configuration, own / "frr.conf")
+        files = ["-f", str(own / "frr.conf"), "-i", str(own / f"{name}.pid"), "-z", str(own / "zserv")]
+        return [f"/usr/lib/frr/{name}", *files, "--vty_socket", str(own), "-P", "0", "--log", "stdout"]
+
+    def _interface(self) -> None:
+        """Make the macvlan with the Virtual Router MAC that vrrpd looks for; backups keep it down."""
+        setting, name = self.lab.setting, self.lab.vip_interface
+        virtual = f"00:00:5e:00:0{1 if setting.family == 4 else 2}:{setting.vrid:02x}"
+        width = 24 if setting.family == 4 else 64
+        for words in (
+            f"link add {name} link eth0 type macvlan mode bridge",
+            f"link set dev {name} addrgenmode none",
+            f"link set dev {name} address {virtual}",
+            f"addr add {setting.vip}/{width} dev {name} nodad",
+            f"addr add fe80::5e:{HOSTS[self.node]}/64 dev {name} nodad",
+            f"link set dev {name} up",
+        ):
+            self.lab.ip(self.node, *words.split())
+
+    def kill(self) -> None:
+        Service.kill(self)
+
+
+class Script(Keepalived):
+    """A script in keepalived's place: it adds the address and announces it every three seconds, with no VRRP, as kube-vip does.
+
+    Killed, it leaves the address behind. Who runs it is the story's choice, as a lease's is in Kubernetes.
+    """
+
+    kind = "script"
+
+    def argv(self) -> list[str]:
+        return [sys.executable, "-I", "-S", str(HERE / "announce.py"), "eth0", self.lab.setting.vip, "3"]
+
+    def start(self) -> None:
+        if self.pids:
+            return
+        with contextlib.suppress(RuntimeError):  # left there when it was killed
+            self.lab.vip_add(self.node)
+        Service.start(self)
+
+    def stop(self, timeout: float = 5.0) -> None:
+        Service.stop(self, timeout)
+        self.lab.vip_delete(self.node)
+
+    def kill(self) -> None:
+        Service.kill(self)
 
 
 class Foreign(Service):

@@ -41,7 +41,7 @@ FLAG_ABSENT = "test ! -e {flag}"
 
 @dataclass(frozen=True)
 class Check:
-    """One vrrp_script: `weight` None means that failure is FAULT."""
+    """One vrrp_script: `weight` None means that failure is FAULT; `reverse` makes its success lower the priority."""
 
     name: str
     command: str
@@ -50,6 +50,7 @@ class Check:
     timeout: int = 1
     rise: int = 2
     fall: int = 2
+    reverse: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Setting:
 
     `redirect` is OpenShift's way (prerouting rule from VIP:6443 to HAProxy on 9445, apiservers on 6443); without it HAProxy
     itself listens on 6443 and the apiservers on 6444. `forwarding` decides whether a misdirected client meets a black hole.
+    `sync` puts a second virtual router into a group with the first, and the checks are the second one's. `routers` are
+    keepalived, FRR's vrrpd, or a script that holds and announces the address with no VRRP behind it, as kube-vip does.
     """
 
     name: str
@@ -75,6 +78,10 @@ class Setting:
     redirect: bool = False
     forwarding: bool = True
     backend_inter: int = 1
+    preempt_delay: int | None = None
+    sync: bool = False
+    more_vips: tuple[int, ...] = ()
+    routers: Literal["keepalived", "frr", "script"] = "keepalived"
 
     @property
     def vip(self) -> str:
@@ -85,6 +92,11 @@ class Setting:
     def vip_prefix(self) -> str:
         """The address as keepalived adds it: a host route, as all deployments have it."""
         return f"{self.vip}/{32 if self.family == 4 else 128}"
+
+    @property
+    def second_vip_prefix(self) -> str:
+        """The address of the second virtual router of a sync group."""
+        return f"{address(101, self.family)}/{32 if self.family == 4 else 128}"
 
     @property
     def front_port(self) -> int:
