@@ -62,6 +62,9 @@ START = 5 * SECOND
 FLAPS = 16
 """Flaps of one virtual router watched at once; a storm turns every few seconds, and a flap is watched for a minute."""
 
+TOGETHER = SECOND // 2
+"""Within this time of each other the virtual routers of a sync group resign."""
+
 CONFLICT = 5
 """Intervals since another group's last advert in which it still has a part in what happens: one more than any backup waits."""
 
@@ -409,7 +412,9 @@ class Engine:
         closing = last or flap.closing
         elapsed = now - flap.base
         self._contenders(group, flap)
-        view = self._views.of(group.tracker, flap, now, since=self._since, foreign=self._foreign(group, flap))
+        view = self._views.of(
+            group.tracker, flap, now, since=self._since, foreign=self._foreign(group, flap), siblings=self._siblings(group, flap)
+        )
         verdict = flap.standing or judge(view)
         certain = verdict.confidence is Confidence.CERTAIN
         settled = elapsed >= SETTLING or (certain and verdict.warranted is not Warranted.UNKNOWN and view.taken_over is not None)
@@ -460,6 +465,12 @@ class Engine:
             return Connections(None, None, None)
         resets = flap.resets
         return Connections(len(resets.reset) + resets.beyond, len(resets.refused), len(resets.clients))
+
+    def _siblings(self, group: _Group, flap: OpenFlap) -> tuple[Run, ...]:
+        """With what the former router resigned in other virtual routers at the same time: members of a sync group go together."""
+        others = (other.tracker.tracks.get(flap.former or "") for other in self._all() if other is not group)
+        runs = (run for track in others if track is not None for run in track.runs)
+        return tuple(run for run in runs if run.priority == 0 and abs(run.first - flap.opened) <= TOGETHER)
 
     def _foreign(self, group: _Group, flap: OpenFlap) -> tuple[Run, ...]:
         """What the other groups of the same VRID advertise, where the flap is about them."""

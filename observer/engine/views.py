@@ -55,9 +55,19 @@ class Views:
     explain: Explain | None
 
     def of(
-        self, tracker: VirtualRouterTracker, flap: OpenFlap, now: int, *, since: int | None, foreign: tuple[Run, ...]
+        self,
+        tracker: VirtualRouterTracker,
+        flap: OpenFlap,
+        now: int,
+        *,
+        since: int | None,
+        foreign: tuple[Run, ...],
+        siblings: tuple[Run, ...],
     ) -> FlapView:
-        """What was seen of a flap up to ``now``, in an observation since ``since``; ``foreign``: what other groups advertise."""
+        """What was seen of a flap up to ``now``, in an observation since ``since``.
+
+        ``foreign`` is what other groups advertise, ``siblings`` how the former router resigned elsewhere at the same time.
+        """
         silent = self.coverage.silent(flap.base)
         concluded = self.vantage.taps(tracker.tracks)
         taps = {router: node for router, node in concluded.items() if node not in silent}
@@ -76,6 +86,7 @@ class Views:
             },
             contenders=tuple(flap.contenders),
             foreign=foreign,
+            siblings=siblings,
             ended=flap.ended,
             address_changes=self.ownership.changes(tracker.addresses),
             link_changes=self.ownership.links(),

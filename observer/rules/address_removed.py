@@ -11,7 +11,7 @@ Not to be confused with: `stopped` (the removal follows the priority 0, and the 
 from observer.model.observations import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.check_failed import FAULT_PAIR
+from observer.rules.check_failed import twice_at_once
 from observer.rules.process import counts, unheard
 from observer.rules.view import FlapView
 
@@ -24,7 +24,7 @@ def find(view: FlapView) -> Finding | str:
     resignation = view.resignation
     if resignation is None:
         return "no priority-0 advert was seen"
-    if resignation.count > 1 and resignation.last - resignation.first <= FAULT_PAIR:
+    if twice_at_once(resignation):
         return f"{resignation.router} sent {resignation.count} priority-0 adverts: a FAULT"
     given_up = Evidence(resignation.first, f"{resignation.router} resigned with one priority-0 advert", resignation.node)
     node = view.local.get(resignation.router)

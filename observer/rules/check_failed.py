@@ -55,8 +55,9 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
     if isinstance(down, Finding):
         return f"{resignation.router} entered FAULT for its link: {down.evidence[-1].statement}"
     fault = view.logged(LogKind.ENTERED_FAULT, begin=resignation.first - SECOND, end=resignation.last + SECOND)
-    pair = resignation.count >= 2 and gap <= FAULT_PAIR
-    if not pair and fault is None:
+    pair = twice_at_once(resignation)
+    member = next((run for run in view.siblings if twice_at_once(run)), None)
+    if not pair and fault is None and member is None:
         one = f"{resignation.router} gave up with one priority-0 advert, where a FAULT sends two"
         if view.held is None or not resigned_after_gap(view.held, resignation) or view.log:
             return one
@@ -72,17 +73,31 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
         evidence.append(Evidence(resignation.first, two, resignation.node))
     if fault is not None:
         evidence.append(Evidence(fault.time, f"its log says: {fault.detail}", fault.node))
+    if member is not None:
+        group = (
+            f"{member.router} entered FAULT in another virtual router at the same time, with two priority-0 adverts: a sync group"
+        )
+        evidence.append(Evidence(member.first, group, member.node))
     name, proof, blind = _named(view, None if view.faulting is None else tuple((check,) for check in view.faulting))
     overdue = resignation.first - view.held.last > LATE * resignation.interval if view.held is not None else False
-    if overdue or (pair and gap < AT_ONCE):
+    if overdue or (pair and gap < AT_ONCE and fault is None):
         link = "a link that was lost for a moment puts a router in FAULT too, which then resigns late and twice at once"
         confidence = Confidence.POSSIBLE if overdue else Confidence.LIKELY
         return Finding(Cause.CHECK_FAILED, confidence, (*evidence, *proof), (*blind, link), name)
     # Without identification (IPv6) a copy of one advert, as on a mirror port, cannot be told from a second one.
-    if fault is not None or (resignation.first_ident is not None and resignation.first_ident != resignation.last_ident):
+    if (
+        fault is not None
+        or member is not None
+        or (resignation.first_ident is not None and resignation.first_ident != resignation.last_ident)
+    ):
         return Finding(Cause.CHECK_FAILED, Confidence.CERTAIN, (*evidence, *proof), blind, name)
     copied = "the two priority-0 adverts carry no distinct identification: one may be a copy of the other"
     return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (*evidence, *proof), (*blind, copied), name)
+
+
+def twice_at_once(resignation: Run) -> bool:
+    """Whether a router resigned with two adverts, as keepalived does when it enters FAULT."""
+    return resignation.count >= 2 and resignation.last - resignation.first <= FAULT_PAIR
 
 
 def _named(

@@ -11,7 +11,7 @@ then one priority 0 is sent: from another node this looks the same), a FAULT of 
 from observer.model.observations import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.check_failed import FAULT_PAIR
+from observer.rules.check_failed import twice_at_once
 from observer.rules.process import resigned_after_gap, restarted, unheard
 from observer.rules.view import FlapView, Run
 
@@ -24,8 +24,10 @@ def find(view: FlapView) -> Finding | str:
     resignation = view.resignation
     if resignation is None:
         return "no priority-0 advert was seen"
-    if resignation.count > 1 and resignation.last - resignation.first <= FAULT_PAIR:
+    if twice_at_once(resignation):
         return f"{resignation.router} sent {resignation.count} priority-0 adverts, where an orderly stop sends one"
+    if any(twice_at_once(run) for run in view.siblings):
+        return f"{resignation.router} entered FAULT in another virtual router at the same time"
     if view.current == view.former:
         return f"{resignation.router} resumed by itself"
     removal = _removed_first(view, resignation)

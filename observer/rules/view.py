@@ -125,6 +125,8 @@ class FlapView:
     """Routers that claimed the addresses in the same election and left them to ``current``."""
     foreign: tuple[Run, ...]
     """What routers of another group with the same VRID advertise, where the flap is about them."""
+    siblings: tuple[Run, ...]
+    """Resignations of the former router in other virtual routers at the same time."""
     ended: int | None
     """When the next flap of the virtual router began; None while none did."""
     address_changes: tuple[AddressChange, ...]
