@@ -58,6 +58,10 @@ class Coverage:
         known = {span.node for span in self._spans}
         return known - {span.node for span in self._spans if span.end is None or span.end >= time}
 
+    def since(self) -> int | None:
+        """When the first source of frames began to listen; None while none has."""
+        return min((span.begin for span in self._spans if span.source not in NO_FRAMES), default=None)
+
     def ended(self, node: str) -> int | None:
         """When a node's last source of frames ceased to listen; None while one still does, or where there was none."""
         ends = [span.end for span in self._spans if span.node == node and span.source not in NO_FRAMES]

@@ -11,6 +11,7 @@ from observer.engine.flaps import SETTLING, OpenFlap, healed
 from observer.engine.hosts import Hosts
 from observer.engine.journal import Journal
 from observer.engine.judge import dual_active, judge, misdirected, outage
+from observer.engine.outside import Outsiders
 from observer.engine.ownership import Ownership
 from observer.engine.service import Resets, Service
 from observer.engine.states import Action
@@ -31,6 +32,7 @@ from observer.model.flaps import (
 from observer.model.observations import (
     AddressChange,
     Advert,
+    Family,
     FramesLost,
     LinkChange,
     LogEvent,
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from observer.engine.views import Explain
-    from observer.rules.view import Run
+    from observer.rules.view import Outside, Run
 
 VIRTUAL_ROUTERS = 512
 """Virtual routers followed at once: two VRIDs' worth of one segment in both families. Further ones are counted only."""
@@ -61,6 +63,15 @@ START = 5 * SECOND
 
 FLAPS = 16
 """Flaps of one virtual router watched at once; a storm turns every few seconds, and a flap is watched for a minute."""
+
+NO_VRRP = 0
+"""Stands for the VRID of an address that no virtual router has; VRIDs are 1 to 255 (RFC 9568 5.2.3)."""
+
+WANDERING = 64
+"""Addresses without VRRP whose moves are followed on one interface."""
+
+CLAIMS = 8
+"""Claims of one virtual router's addresses that wait for an explanation at once."""
 
 TOGETHER = SECOND // 2
 """Within this time of each other the virtual routers of a sync group resign."""
@@ -78,12 +89,24 @@ class _Group:
 
     tracker: VirtualRouterTracker
     flaps: list[OpenFlap] = field(default_factory=list)
+    claims: list[Outside] = field(default_factory=list)
+    """Claims with no VRRP behind them, so far, and not yet looked into."""
 
     @property
     def deadline(self) -> int | None:
         """When it wants to be called next, or None."""
-        times = [self.tracker.deadline(), *(flap.deadline for flap in self.flaps)]
+        times = [
+            self.tracker.deadline(),
+            *(flap.deadline for flap in self.flaps),
+            *(claim.time + self.patience for claim in self.claims),
+        ]
         return min((time for time in times if time is not None), default=None)
+
+    @property
+    def patience(self) -> int:
+        """How long a claim waits for an advert that explains it, and for the Active Router to go on."""
+        last = self.tracker.last
+        return max(2 * SECOND, 3 * last.interval if last is not None else 0)
 
 
 class Engine:
@@ -111,6 +134,7 @@ class Engine:
         self._ownership = Ownership()
         self._vantage = Vantage()
         self._journal = Journal()
+        self._outsiders = Outsiders(self._ownership.interfaces)
         self._views = Views(self.coverage, self._services, self._hosts, self._ownership, self._vantage, self._journal, explain)
         self._now: int | None = None
         self._since: int | None = None
@@ -124,7 +148,7 @@ class Engine:
     @property
     def trackers(self) -> Iterable[VirtualRouterTracker]:
         """Every virtual router heard of."""
-        return (group.tracker for group in self._all())
+        return (group.tracker for group in self._all() if group.tracker.tracks)
 
     def _all(self) -> Iterator[_Group]:
         return (group for groups in self._groups.values() for group in groups)
@@ -142,10 +166,12 @@ class Engine:
             case Neighbour():
                 self._ownership.neighbour(observation)
                 self._hosts.neighbour(observation)
+                self._claimed(self._outsiders.neighbour(observation), observation.interface)
             case Refused():
                 self._hosts.refusal(observation)
             case AddressChange():
                 self._ownership.address(observation)
+                self._claimed(self._outsiders.address(observation), observation.interface)
             case LinkChange():
                 self._ownership.link(observation)
             case LogEvent():
@@ -171,6 +197,7 @@ class Engine:
                 else:
                     for step in group.tracker.expire(deadline):
                         events += self._stepped(group, step)
+                self._look_into(group, deadline)
                 for flap in list(group.flaps):
                     if flap.deadline <= deadline:
                         events += self._judge(group, flap, deadline)
@@ -203,6 +230,7 @@ class Engine:
                 cut = int(segments.times.searchsorted(deadline))
             part, segments = segments.rows(slice(0, cut)), segments.rows(slice(cut, None))
             self._hosts.segments(part, {port for service in self._services.values() for port in service.ports})
+            self._outsiders.segments(part)
             self._vantage.segments(part, [router for group in self._all() for router in group.tracker.tracks], self._services)
             for address, service in self._services.items():
                 service.segments(part, self._resets(address))
@@ -298,6 +326,74 @@ class Engine:
         if not any(last is not None and time - last.time <= CONFLICT * last.interval for last in lasts):
             return None
         return next((flap for each in (group, *others) for flap in each.flaps if flap.foreign), None)
+
+    def _claimed(self, claim: Outside | None, interface: str | None) -> None:
+        """Somebody has an address: for a virtual router's that waits for an explanation; another's may have moved there."""
+        if claim is None:
+            return
+        groups = [group for group in self._all() if claim.address in group.tracker.addresses and group.tracker.tracks]
+        for group in groups:
+            if len(group.claims) < CLAIMS:
+                group.claims.append(claim)
+                self._agenda.set(group, group.deadline)
+        if groups or (moved := self._outsiders.moved(claim)) is None:
+            return
+        since = self.coverage.since()
+        if since is None or claim.time - since < START:
+            # Adverts that would explain it may not have been heard yet.
+            return
+        router = VirtualRouter(NO_VRRP, Family.IPV6 if ":" in claim.address else Family.IPV4, interface)
+        wandering = self._groups.setdefault(router, [])
+        held = [each for each in wandering if claim.address in each.tracker.addresses]
+        if not held and len(wandering) < WANDERING:
+            held = [_Group(VirtualRouterTracker(router))]
+            held[0].tracker.addresses = (claim.address,)
+            wandering += held
+            if len(self._services) < ADDRESSES:
+                self._services.setdefault(claim.address, Service(claim.address))
+        for group in held:
+            former, current = moved
+            flap = self._open(group, self._outsiders.name(former), claim.time)
+            flap.taken(claim.time, self._outsiders.name(current) or "")
+            flap.outside, flap.holders = claim, moved
+            self._agenda.set(group, group.deadline)
+
+    def _own(self, group: _Group, claim: Outside) -> bool:
+        """Whether a claim may be VRRP's: by the Active Router or a party to an open flap; a node not placed may be anybody's."""
+        tracker = group.tracker
+        parties = {tracker.active}
+        for flap in group.flaps:
+            parties |= {flap.former, flap.current, *flap.contenders}
+        for router, track in tracker.tracks.items():
+            if track.last is not None and abs(claim.time - track.last.time) <= group.patience:
+                parties.add(router)
+        if claim.node is None:
+            return claim.mac in {track.mac for router, track in tracker.tracks.items() if router in parties}
+        peers = {peer for track in tracker.tracks.values() for run in track.runs for peer in run.peers}
+        macs = dict.fromkeys(peers, None) | {router: track.mac for router, track in tracker.tracks.items()}
+        owners = self._vantage.taps(macs) | self._ownership.owners(macs, self._vantage.taps(macs))
+        here = {router for router, node in owners.items() if node == claim.node}
+        if here:
+            return bool(here & parties)
+        return owners.get(tracker.active or "") in (None, claim.node)
+
+    def _look_into(self, group: _Group, now: int) -> None:
+        """Claims whose time is up: still unexplained, and the Active Router went on, they are flaps."""
+        due = [claim for claim in group.claims if claim.time + group.patience <= now]
+        group.claims = [claim for claim in group.claims if claim not in due]
+        for claim in due:
+            last = group.tracker.last
+            gone = claim.node is not None and not self._ownership.holds(claim.node, claim.address)
+            if (
+                self._own(group, claim)
+                or last is None
+                or last.time <= claim.time
+                or gone
+                or any(flap.outside for flap in group.flaps)
+            ):
+                continue
+            flap = self._open(group, group.tracker.active, claim.time)
+            flap.current, flap.outside = flap.former, claim
 
     def _stepped(self, group: _Group, step: Step) -> list[Event]:
         tracker = group.tracker
@@ -412,6 +508,8 @@ class Engine:
         closing = last or flap.closing
         elapsed = now - flap.base
         self._contenders(group, flap)
+        if flap.holders is not None:
+            flap.former, flap.current = (self._outsiders.name(holder) for holder in flap.holders)
         view = self._views.of(
             group.tracker, flap, now, since=self._since, foreign=self._foreign(group, flap), siblings=self._siblings(group, flap)
         )

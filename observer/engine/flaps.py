@@ -13,10 +13,11 @@ from observer.rules.process import unheard
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from observer.engine.outside import Holder
     from observer.engine.virtual_router import Step
     from observer.model.flaps import Flap
     from observer.model.verdicts import Verdict
-    from observer.rules.view import Run
+    from observer.rules.view import Outside, Run
 
 CONTEST = 150 * MILLISECOND
 """Routers that claim the addresses within this time of each other contest one election (1 to 40 ms were measured)."""
@@ -54,6 +55,10 @@ class OpenFlap:
     resets: Resets = field(default_factory=Resets)
     ended: int | None = None
     """When a later flap of the virtual router began, to which resets and announcements belong from then on."""
+    outside: Outside | None = None
+    """The claim with no VRRP behind it that the flap is about."""
+    holders: tuple[Holder, Holder] | None = None
+    """Former and new holder of an address that no virtual router has."""
     foreign: str | None = None
     """Router of another group with the same VRID, where the flap is their conflict."""
 
@@ -70,7 +75,13 @@ class OpenFlap:
     @property
     def claimed(self) -> bool:
         """Its matter is that others claim the addresses of a router that goes on."""
-        return self.taken_over is None and self.foreign is None and self.current is not None and bool(self.contenders)
+        return (
+            self.taken_over is None
+            and self.foreign is None
+            and self.outside is None
+            and self.current is not None
+            and bool(self.contenders)
+        )
 
     @property
     def closing(self) -> bool:

@@ -30,6 +30,8 @@ class Ownership:
     def __init__(self) -> None:
         self._changes: dict[str, deque[AddressChange]] = {}
         self._links: dict[str, deque[LinkChange]] = {}
+        self.interfaces: dict[tuple[str, str], LinkChange] = {}
+        """By node and interface, the last state of each link."""
         self._claims: deque[Neighbour] = deque(maxlen=CLAIMS)
         self._present: dict[tuple[str, str], AddressChange] = {}
 
@@ -44,6 +46,8 @@ class Ownership:
     def link(self, change: LinkChange) -> None:
         """The kernel of a node reported a link."""
         _history(self._links, change.node).append(change)
+        if len(self.interfaces) < CLAIMS or (change.node, change.interface) in self.interfaces:
+            self.interfaces[change.node, change.interface] = change
 
     def neighbour(self, message: Neighbour) -> None:
         """A message that claims an address is kept; a question is not."""
@@ -54,6 +58,10 @@ class Ownership:
         """Changes of the given addresses, oldest first, by node."""
         wanted = set(addresses)
         return tuple(change for history in self._changes.values() for change in history if change.address in wanted)
+
+    def holds(self, node: str, address: str) -> bool:
+        """Whether a node has an address, by its kernel."""
+        return (node, address) in self._present
 
     def links(self) -> tuple[LinkChange, ...]:
         """Changes of all links, oldest first, by node."""

@@ -47,9 +47,12 @@ class _Traffic:
         if words in self.parts or len(self.parts) < PARTIES:
             self.parts[words] = self.parts.get(words, 0) + count
 
-    def always(self, party: Iterable[tuple[int, int]]) -> bool:
-        """Whether a host, by its addresses, has a part in practically all of them."""
-        return self.all >= ENOUGH and sum(self.parts.get(words, 0) for words in party) >= SHARE * self.all
+    def alone(self, party: Collection[tuple[int, int]]) -> bool:
+        """Whether a host, by its addresses, and nobody else has a part in practically all of them."""
+        enough = SHARE * self.all
+        others = (count for words, count in self.parts.items() if words not in party)
+        has = sum(self.parts.get(words, 0) for words in party)
+        return self.all >= ENOUGH and has >= enough and all(count < enough for count in others)
 
 
 class Vantage:
@@ -115,9 +118,9 @@ class Vantage:
         """Which of the routers a node's tap is on, where that is clear: it alone has a part in everything seen there."""
         found = {router: node for node, router in self._own.items()}
         for node, traffic in self._traffic.items():
-            always = [router for router in routers if traffic.always(self._addresses(router))]
-            if node not in self._own and len(always) == 1:
-                found[always[0]] = node
+            alone = [router for router in routers if traffic.alone(self._addresses(router))]
+            if node not in self._own and len(alone) == 1:
+                found[alone[0]] = node
         return found
 
     def _at(self, node: str) -> _Traffic | None:

@@ -87,6 +87,7 @@ class Views:
             contenders=tuple(flap.contenders),
             foreign=foreign,
             siblings=siblings,
+            outside=flap.outside,
             ended=flap.ended,
             address_changes=self.ownership.changes(tracker.addresses),
             link_changes=self.ownership.links(),

@@ -16,6 +16,7 @@ class VirtualRouter:
     """Which virtual router: VRID and family on one segment (RFC 9568 1.7)."""
 
     vrid: int
+    """0 stands for an address that no virtual router has."""
     family: Family
     interface: str | None
     """The interface where it was seen; None where the capture does not tell."""
@@ -24,7 +25,7 @@ class VirtualRouter:
     def label(self) -> str:
         """``VRID 51 (ipv4) on eth0``."""
         where = f" on {self.interface}" if self.interface else ""
-        return f"VRID {self.vrid} ({self.family.label}){where}"
+        return f"VRID {self.vrid} ({self.family.label}){where}" if self.vrid else f"no VRRP ({self.family.label}){where}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class Cause(enum.StrEnum):
     ADVERTS_REJECTED = "adverts_rejected"
     RECEIVER_DEAF = "receiver_deaf"
     RELOADED = "reloaded"
+    MOVED_OUTSIDE_VRRP = "moved_outside_vrrp"
     UNEXPLAINED = "unexplained"
 
 

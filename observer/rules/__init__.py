@@ -18,6 +18,7 @@ from observer.rules import (
     daemon_stalled,
     election,
     link_down,
+    moved_outside_vrrp,
     node_lost,
     partition,
     preempted,
@@ -52,6 +53,7 @@ def _rule(cause: Cause, module: ModuleType) -> Rule:
 
 RULES: tuple[Rule, ...] = (
     _rule(Cause.VRID_CONFLICT, vrid_conflict),
+    _rule(Cause.MOVED_OUTSIDE_VRRP, moved_outside_vrrp),
     _rule(Cause.LINK_DOWN, link_down),
     _rule(Cause.ADDRESS_REMOVED, address_removed),
     _rule(Cause.RELOADED, reloaded),

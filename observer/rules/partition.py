@@ -27,6 +27,8 @@ def find(view: FlapView) -> Finding | str:
         return "the other sender is of another group"
     if view.resignation is not None:
         return f"{view.resignation.router} had resigned"
+    if view.outside is not None:
+        return _announced_only(view)
     if damaged(view):
         return "the adverts arrived, and failed a check"
     found = (
@@ -38,6 +40,15 @@ def find(view: FlapView) -> Finding | str:
         or _ended(view)
     )
     return found or "nobody advertised unheard or side by side"
+
+
+def _announced_only(view: FlapView) -> Finding | str:
+    """Another host announces the address; its adverts, if any, pass elsewhere."""
+    claim, held = view.outside, view.held
+    if claim is None or held is None or claim.node is not None:
+        return "the other host was not seen to advertise"
+    beside = f"{claim.mac} announced the address while {held.router} advertised it"
+    return Finding(Cause.PARTITION, Confidence.POSSIBLE, (Evidence(claim.time, beside),))
 
 
 def _sent_and_not_received(view: FlapView) -> Finding | None:

@@ -106,6 +106,20 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """A claim of an address with no VRRP behind it."""
+
+    time: int
+    address: str
+    mac: str | None
+    """Link-layer address of the host that claims it."""
+    node: str | None
+    """The observing node whose kernel gained the address; None where it was only announced."""
+    requester: int | None
+    """Netlink port of who asked the kernel for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class FlapView:
     """One flap with what was seen before, during and after it, up to ``now``."""
 
@@ -125,6 +139,8 @@ class FlapView:
     """Routers that claimed the addresses in the same election and left them to ``current``."""
     foreign: tuple[Run, ...]
     """What routers of another group with the same VRID advertise, where the flap is about them."""
+    outside: Outside | None
+    """The claim with no VRRP behind it that the flap is about."""
     siblings: tuple[Run, ...]
     """Resignations of the former router in other virtual routers at the same time."""
     ended: int | None

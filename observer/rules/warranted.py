@@ -45,6 +45,9 @@ def warranted(view: FlapView, finding: Finding) -> tuple[Warranted, tuple[Eviden
         return (Warranted.YES if sure else Warranted.UNKNOWN), (), ()
     if finding.cause is Cause.UNEXPLAINED:
         return Warranted.UNKNOWN, (), ()
+    if finding.cause is Cause.MOVED_OUTSIDE_VRRP:
+        # The Active Router went on; without VRRP nothing tells what the former holder could have done.
+        return (Warranted.NO if sure and view.held is not None else Warranted.UNKNOWN), (), ()
     answer, evidence, blind = _proxy(view)
     if finding.cause in MOVED_BY_VRRP:
         # What these need not show is a proxy at work; only a dead one changes the answer.

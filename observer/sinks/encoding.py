@@ -45,8 +45,8 @@ def flap(value: Flap) -> dict[str, Any]:
 
 
 def virtual_router(value: VirtualRouter) -> dict[str, Any]:
-    """Which virtual router."""
-    return {"vrid": value.vrid, "family": value.family.label, "interface": value.interface}
+    """Which virtual router; ``vrid`` is null for an address that no virtual router has."""
+    return {"vrid": value.vrid or None, "family": value.family.label, "interface": value.interface}
 
 
 def elected(value: Elected) -> dict[str, Any]:

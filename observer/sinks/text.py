@@ -25,6 +25,7 @@ MEANING = {
     Cause.ADVERTS_REJECTED: "a router received adverts and could not accept them",
     Cause.RECEIVER_DEAF: "a router received adverts and did not read them",
     Cause.RELOADED: "keepalived was reloaded with another configuration",
+    Cause.MOVED_OUTSIDE_VRRP: "the address was moved, or added elsewhere, with no VRRP behind it",
     Cause.PREEMPTED: "a better router took over from a healthy one",
     Cause.UNEXPLAINED: "the evidence does not tell why",
 }
