@@ -104,8 +104,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings(parser: argparse.ArgumentParser) -> None:
     """A flag for every setting that has none yet."""
-    default = Configuration()
+    default, present = Configuration(), {action.dest for action in parser._actions}
     for setting in fields(Configuration):
+        if setting.name in present:
+            continue
         names = setting.metadata.get("flags") or ("--" + setting.name.replace("_", "-"),)
         value = getattr(default, setting.name)
         listed = isinstance(value, tuple)

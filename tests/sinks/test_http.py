@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
-from sinks.tls_authority import Authority
+from tls_authority import Authority
 
 from observer.model.errors import SourceError
 from observer.sinks import http as server_module
