@@ -255,7 +255,9 @@ def _run(parsed: argparse.Namespace) -> int:
     agent = Agent(configure(), sys.stdout, terminal=terminal, once=parsed.once, configure=configure, warn=_warn)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    signal.signal(signal.SIGHUP, lambda *_: agent.reload())
+    if not sys.stdout.isatty():
+        # On a terminal it still means that the terminal is gone.
+        signal.signal(signal.SIGHUP, lambda *_: agent.reload())
     if parsed.duration is not None:
         signal.signal(signal.SIGALRM, lambda *_: agent.stop())
         signal.setitimer(signal.ITIMER_REAL, parsed.duration)

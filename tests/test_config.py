@@ -169,14 +169,15 @@ def test_every_setting_has_a_flag():
     assert set(KEYS) <= flags
 
 
-VALUES = {str: "b.pem", float: "0.5", tuple: "eth7"}
+SAMPLES = {"listen": "127.0.0.1:1"}
+"""Words for settings that take only some."""
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_every_setting_by_file_environment_and_flag(tmp_path, key):
-    """The three say the same in their own words; ``listen`` has a form of its own, and a key needs its certificate."""
+    """The three say the same in their own words; a key needs its certificate."""
     kind = type(getattr(Configuration(), key))
-    word = "127.0.0.1:1" if key == "listen" else VALUES[kind]
+    word = SAMPLES.get(key, {str: "b.pem", float: "0.5", tuple: "eth7"}[kind])
     needed = {"VRRP_OBSERVER_TLS_CERT": "a.pem"} if key in ("tls_key", "tls_client_ca") else {}
     written = {str: f'"{word}"', float: word, tuple: f'["{word}"]'}[kind]
     (name,) = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -121,6 +122,30 @@ def test_reload(running, tmp_path):
             'vrrp-observer: reload: interfaces is now ["lo", "later0"]; node: changed, needs a restart',
             f"vrrp-observer: reload: {path}:1: 'interfces' is not a setting; did you mean 'interfaces'?; nothing changed",
         ]
+
+
+def test_a_terminal_that_hangs_up_ends_it(tmp_path):
+    """What a daemon takes for a reload is the end of a program that somebody watches."""
+    ours, theirs = pty.openpty()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.settimeout(NOTIFY)
+        process = subprocess.Popen(
+            [PROGRAM, "run", "--listen", ""],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
+        )
+        try:
+            assert ear.recv(4096) == b"READY=1"
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(20) == -signal.SIGHUP
+        finally:
+            process.kill()
+            process.wait(20)
+            os.close(ours)
+            os.close(theirs)
 
 
 def test_check_config_tells_what_is_in_effect_and_what_cannot_be(tmp_path):

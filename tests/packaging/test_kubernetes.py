@@ -87,7 +87,7 @@ def test_rules_and_dashboards_are_all_there():
 
 @pytest.mark.parametrize("name", ["agent/daemonset.yaml", "components/tls/daemonset.yaml"])
 def test_variables_are_settings(name):
-    known = {ENVIRONMENT + key.upper() for key in KEYS} | {FILE}
+    known = {ENVIRONMENT + key.upper() for key in KEYS} | {FILE, "STATE_DIRECTORY"}
     assert {variable["name"] for variable in container(name)["env"]} <= known
 
 
@@ -133,6 +133,13 @@ def test_mounts_have_volumes_and_the_host_is_only_read():
     assert volumes.keys() == mounts.keys()
     for name, volume in volumes.items():
         assert mounts[name].get("readOnly", False) is ("hostPath" in volume or "configMap" in volume), name
+
+
+def test_state_is_where_a_volume_is():
+    env = {variable["name"]: variable.get("value") for variable in container()["env"]}
+    volumes = {volume["name"]: volume for volume in daemonset()["volumes"]}
+    (name,) = (mount["name"] for mount in container()["volumeMounts"] if mount["mountPath"] == env["STATE_DIRECTORY"])
+    assert "emptyDir" in volumes[name]
 
 
 def test_the_certificates_are_where_the_secret_is_mounted():
