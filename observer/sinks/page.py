@@ -154,7 +154,7 @@ def _flap(event: FlapJudged) -> str:
     warranted = event.flap.verdict.warranted.value
     stage = "" if event.stage is FlapStage.CLOSED else f" <em>({event.stage.value})</em>"
     return (
-        f"<details><summary class={warranted}>{escape(text.line(event.flap))}{stage}</summary>"
+        f"<details><summary class={warranted}>{rfc3339(event.flap.time)[:10]} {escape(text.line(event.flap))}{stage}</summary>"
         f"<pre>{escape(chr(10).join(text.story(event.flap)))}</pre></details>"
     )
 
