@@ -59,10 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument(
         "-c", "--config", metavar="FILE", help=f"TOML file (or {FILE} in the environment); its keys are: " + ", ".join(KEYS)
     )
-    _settings(live)
     live.add_argument("--once", action="store_true", help="stop after the first flap is judged")
     live.add_argument("--duration", type=float, metavar="SECONDS", help="stop after so long")
     live.add_argument("--format", choices=("auto", "text", "json"), default="auto", help="text on a terminal, else JSON lines")
+    _settings(live)
     live.set_defaults(work=_run)
 
     check = commands.add_parser("check-config", help="print the settings in effect and where each is from, or what is wrong")

@@ -9,11 +9,13 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from tls_authority import Authority
@@ -111,6 +113,30 @@ def test_nonsense_gets_a_refusal_or_nothing(octets, capfd):
         assert ask(server.port)[0] == 200
     assert b"<" not in said
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture(scope="module")
+def port():
+    with serving() as server:
+        yield server.port
+
+
+LINE = st.tuples(st.sampled_from(["GET", "HEAD", "PUT", ""]), st.text(), st.sampled_from(["HTTP/1.1", "HTTP/1.0", ""])).map(
+    " ".join
+)
+REQUESTS = st.one_of(st.binary(max_size=300), LINE.map(lambda line: f"{line}\r\nAccept: {line}\r\n\r\n".encode(errors="replace")))
+
+
+@settings(deadline=None, max_examples=60)
+@given(octets=REQUESTS)
+def test_whatever_is_said_the_next_one_is_answered(port, octets):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(octets)
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
+            said = client.makefile("rb").read()
+            assert not said.startswith(b"HTTP/") or b"Content-Security-Policy: default-src 'none'" in said
+    assert ask(port)[0] == 200
 
 
 def test_both_families_when_no_address_is_named():
