@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -15,6 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab.agents import PROGRAM
+
+from observer.agent import Agent
+from observer.config import Configuration
+from observer.model.observations import TimePassed
+from observer.sinks.health import Health
+from observer.sinks.notify import Notifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +94,18 @@ def test_from_ready_to_stopping(running):
         agent.hear("STOPPING=1")
 
 
-def test_the_watchdog_is_fed_by_the_loop_and_by_nothing_else(running):
+def test_only_the_loop_feeds_watchdog_and_health(monkeypatch):
+    """A consumer that does not come back for more, as an engine that hangs, and nothing is told."""
+    turns = []
+    monkeypatch.setattr(Notifier, "turned", lambda _: turns.append("watchdog"))
+    monkeypatch.setattr(Health, "turned", lambda _: turns.append("health"))
+    stream = Agent(Configuration(listen=""), io.StringIO(), terminal=False)._stream()
+    for round_ in range(3):
+        assert isinstance(next(stream), TimePassed)
+        assert sorted(turns) == ["health"] * round_ + ["watchdog"] * round_
+
+
+def test_a_process_that_stands_still_feeds_no_watchdog(running):
     with running(WATCHDOG_USEC="2000000") as agent:
         for _ in range(3):
             agent.hear("WATCHDOG=1")
