@@ -2,10 +2,15 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procps python3-venv
-TOOLS := keepalived haproxy tcpdump tshark ip nft
+PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procps openssl systemd python3-venv
+TOOLS := keepalived haproxy tcpdump tshark ip nft openssl systemd-analyze
 
-.PHONY: help demo run test test-all check format bench accuracy golden docs system clean
+# The slow tests install the agent for real: in a booted system, and as an image. A Node.js that is here already brings its npm.
+SLOW_PACKAGES := prometheus podman buildah runc mmdebstrap systemd-container $(if $(shell command -v npm),,npm)
+SLOW_TOOLS := prometheus podman buildah runc mmdebstrap systemd-nspawn npm
+OPT := /opt/vrrp-observer
+
+.PHONY: help demo run install uninstall test test-all check format bench accuracy golden docs system clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -16,9 +21,27 @@ demo: .venv system ## Watch the original bug happen and be named (root, under tw
 run: .venv ## Watch this machine's interfaces
 	$(BIN)/vrrp-observer run
 
+install: ## Install the agent and its systemd unit on this machine (root)
+	@$(PYTHON) -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("pcap"))' \
+	  || { echo "missing: libpcap; as root: apt-get install libpcap0.8, or dnf install libpcap" >&2; exit 1; }
+	umask 022; $(PYTHON) -m venv $(OPT)
+	umask 022; $(OPT)/bin/pip install --quiet --disable-pip-version-check --upgrade .
+	install -D -m 644 systemd/vrrp-observer.service /etc/systemd/system/vrrp-observer.service
+	install -D -m 644 systemd/vrrp-observer.sysusers /etc/sysusers.d/vrrp-observer.conf
+	test -e /etc/vrrp-observer/config.toml || install -D -m 644 systemd/config.toml /etc/vrrp-observer/config.toml
+	systemd-sysusers vrrp-observer.conf
+	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+	@echo "installed; start it: systemctl enable --now vrrp-observer"
+
+uninstall: ## Remove what install put here; settings and recordings stay (root)
+	if [ -d /run/systemd/system ]; then systemctl disable --now vrrp-observer; fi
+	rm -rf $(OPT) /etc/systemd/system/vrrp-observer.service /etc/sysusers.d/vrrp-observer.conf
+
 test: .venv system ## Every test that fits in ten minutes
 	$(BIN)/python -m pytest -m "not slow"
 
+test-all: PACKAGES += $(SLOW_PACKAGES)
+test-all: TOOLS += $(SLOW_TOOLS)
 test-all: .venv system ## Every test
 	$(BIN)/python -m pytest
 
@@ -28,6 +51,7 @@ check: .venv ## Style, types, import contracts, generated docs up to date
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python kubernetes/generate.py --check
 
 format: .venv ## Rewrite to style
 	$(BIN)/ruff check --fix .
@@ -44,6 +68,7 @@ golden: .venv ## Write the machine-written verdicts of pcaps/ anew; read the dif
 
 docs: .venv ## Write the generated docs
 	$(BIN)/python docs/generate.py
+	$(BIN)/python kubernetes/generate.py
 
 .venv: pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv 2>/dev/null || { $(MAKE) --no-print-directory system && $(PYTHON) -m venv .venv; }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observer import cli
-from observer.config import ENVIRONMENT, Configuration
+from observer.config import ENVIRONMENT, FILE, Configuration, toml
 from observer.engine.states import TRANSITIONS, Action, Signal, State
 from observer.rules import DESCRIPTIONS
 from observer.sinks.metrics import METRICS
@@ -66,9 +66,10 @@ def configuration() -> str:
     rows = [
         (
             _code(field.name),
-            _code(_toml(getattr(default, field.name))),
+            _code(toml(getattr(default, field.name))),
             _code(ENVIRONMENT + field.name.upper()),
             ", ".join(_code(flag) for flag in flags[field.name]),
+            "yes" if field.metadata.get("reloads") else "",
             meanings[field.name],
         )
         for field in fields(Configuration)
@@ -76,9 +77,15 @@ def configuration() -> str:
     return _page(
         "Configuration",
         "Configuration in observer/config.py",
-        "Settings of `vrrp-observer run`. The later wins: default, TOML file (`--config FILE`), environment, flag."
-        " In the environment, list values are separated by commas. An unknown key is an error.",
-        _table(("key", "default", "environment", "flag", "meaning"), rows),
+        "Settings of `vrrp-observer run`; none is needed. The later wins: default, TOML file (`--config FILE`, or"
+        f" `{FILE}` in the environment), environment, flag. In the environment, list values are separated by commas; a flag"
+        " for a list is repeated. An unknown key is an error.",
+        "`vrrp-observer check-config [FILE]` prints the settings in effect, as a file that says the same, with where each is"
+        " from; of a mistake it names the line and the nearest key, and exits with status 2.",
+        'SIGHUP (`systemctl reload`) reads file and environment anew. What the column "reload" marks changes at once: interfaces'
+        " are added; to watch fewer needs a restart, as does everything else. One line says what changed and what did not."
+        " Certificates need no signal: they are read anew when their files change.",
+        _table(("key", "default", "environment", "flag", "reload", "meaning"), rows),
     )
 
 
@@ -181,12 +188,6 @@ def _lead(paragraph: str) -> str:
     """A paragraph with its first words, up to the colon, in bold."""
     words, colon, rest = paragraph.partition(": ")
     return f"**{words}:** {rest}" if colon and len(words) < 40 else paragraph
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _attributes(owner: type) -> dict[str, str]:

@@ -6,10 +6,11 @@ import argparse
 import os
 import signal
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING, NoReturn
 
 import observer
-from observer.config import KEYS, Configuration, load
+from observer.config import FILE, KEYS, Configuration, effective, load, toml
 from observer.model.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
@@ -56,21 +57,17 @@ def _parser() -> argparse.ArgumentParser:
 
     live = commands.add_parser("run", help="watch this node's interfaces and report every flap as it happens")
     live.add_argument(
-        "-i",
-        "--interface",
-        dest="interfaces",
-        action="append",
-        metavar="NAME",
-        help="watch only this interface (may be repeated)",
+        "-c", "--config", metavar="FILE", help=f"TOML file (or {FILE} in the environment); its keys are: " + ", ".join(KEYS)
     )
-    live.add_argument("-c", "--config", metavar="FILE", help="TOML file; its keys are: " + ", ".join(KEYS))
-    live.add_argument("-l", "--listen", metavar="HOST:PORT", help=f"where to serve /metrics (default {Configuration().listen})")
-    live.add_argument("--node", metavar="NAME", help="this node's name in evidence (default: its host name)")
-    live.add_argument("--hold-back", type=float, metavar="SECONDS", help="wait for observations that are late (default 0.25)")
     live.add_argument("--once", action="store_true", help="stop after the first flap is judged")
     live.add_argument("--duration", type=float, metavar="SECONDS", help="stop after so long")
     live.add_argument("--format", choices=("auto", "text", "json"), default="auto", help="text on a terminal, else JSON lines")
+    _settings(live)
     live.set_defaults(work=_run)
+
+    check = commands.add_parser("check-config", help="print the settings in effect and where each is from, or what is wrong")
+    check.add_argument("config", nargs="?", metavar="FILE", help=f"TOML file (default: as {FILE} names it, or none)")
+    check.set_defaults(work=_check_config)
 
     replay = commands.add_parser("replay", help="read captures and report the flaps in them")
     replay.add_argument(
@@ -103,6 +100,41 @@ def _parser() -> argparse.ArgumentParser:
     causes.add_argument("cause", nargs="?", metavar="NAME")
     causes.set_defaults(work=_causes)
     return parser
+
+
+def _settings(parser: argparse.ArgumentParser) -> None:
+    """A flag for every setting that has none yet."""
+    default, present = Configuration(), {action.dest for action in parser._actions}
+    for setting in fields(Configuration):
+        if setting.name in present:
+            continue
+        names = setting.metadata.get("flags") or ("--" + setting.name.replace("_", "-"),)
+        value = getattr(default, setting.name)
+        listed = isinstance(value, tuple)
+        parser.add_argument(
+            *names,
+            dest=setting.name,
+            action="append" if listed else "store",
+            type=str if listed else type(value),
+            metavar=setting.metadata.get("metavar") or "VALUE",
+            help=setting.metadata.get("usage", f"sets {setting.name}")
+            + (" (may be repeated)" if listed else f" (default {toml(value)})" if value else ""),
+        )
+
+
+def _check_config(parsed: argparse.Namespace) -> int:
+    found = effective(parsed.config, os.environ, {})
+    configuration = found.configuration
+    if configuration.tls_cert:
+        from observer.sinks.tls import Certificates
+
+        Certificates(configuration.tls_cert, configuration.tls_key, configuration.tls_client_ca, warn=_warn)
+    print(found.toml(), end="")
+    return 0
+
+
+def _warn(message: str) -> None:
+    print(f"vrrp-observer: {message}", file=sys.stderr, flush=True)
 
 
 def _causes(parsed: argparse.Namespace) -> int:
@@ -209,18 +241,27 @@ def _remarks(censuses: list[Census]) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> int:
+    import faulthandler
+
     from observer.agent import Agent
 
     flags = {key: getattr(parsed, key, None) for key in KEYS}
-    if flags["interfaces"] is not None:
-        flags["interfaces"] = tuple(flags["interfaces"])
-    configuration = load(parsed.config, os.environ, flags)
+    flags |= {key: tuple(value) for key, value in flags.items() if isinstance(value, list)}
+
+    def configure() -> Configuration:
+        return load(parsed.config, os.environ, flags)
+
     terminal = sys.stdout.isatty() if parsed.format == "auto" else parsed.format == "text"
-    agent = Agent(configuration, sys.stdout, terminal=terminal, once=parsed.once)
+    agent = Agent(configure(), sys.stdout, terminal=terminal, once=parsed.once, configure=configure, warn=_warn)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
+    if not sys.stdout.isatty():
+        # On a terminal it still means that the terminal is gone.
+        signal.signal(signal.SIGHUP, lambda *_: agent.reload())
     if parsed.duration is not None:
         signal.signal(signal.SIGALRM, lambda *_: agent.stop())
         signal.setitimer(signal.ITIMER_REAL, parsed.duration)
+    # A watchdog ends a stuck process with SIGABRT: then it says on standard error where each thread was.
+    faulthandler.enable(2)
     agent.run()
     return 0

@@ -1,11 +1,14 @@
-"""One frozen, validated configuration: defaults, then a TOML file, then the environment, then flags."""
+"""One frozen, validated configuration: defaults, then a TOML file, then the environment, then flags.
+
+The fields of ``Configuration`` are the table from which keys, variables, flags and docs/configuration.md come.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +20,37 @@ if TYPE_CHECKING:
 ENVIRONMENT = "VRRP_OBSERVER_"
 """Prefix of environment variables: ``VRRP_OBSERVER_LISTEN`` sets ``listen``."""
 
+FILE = "VRRP_OBSERVER_CONFIG"
+"""Names the TOML file where no flag does."""
+
+
+def setting(default: Any, usage: str, metavar: str, flags: tuple[str, ...] = (), *, reloads: bool = False) -> Any:
+    """A field of the table.
+
+    ``usage`` and ``metavar`` are the flag's help, ``flags`` its names (else made of the key's); ``reloads``: SIGHUP changes it.
+    """
+    return field(default=default, metadata={"usage": usage, "metavar": metavar, "flags": flags, "reloads": reloads})
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """Settings of the agent; each is a key of the file, an environment variable and a flag of ``run``."""
 
-    interfaces: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = setting((), "watch only this interface", "NAME", ("-i", "--interface"), reloads=True)
     """Interfaces to watch; empty: every one that is up and not part of another."""
-    listen: str = ":9965"
+    listen: str = setting(":9965", "where to serve /metrics", "HOST:PORT", ("-l", "--listen"))
     """Address and port of /metrics, as ``host:port``, ``[v6]:port`` or ``:port``; empty: do not serve."""
-    node: str = ""
+    node: str = setting("", "this node's name in evidence, instead of its host name", "NAME")
     """Name of this node in evidence; empty: its host name."""
-    hold_back: float = 0.25
+    hold_back: float = setting(0.25, "wait for observations that are late", "SECONDS")
     """Seconds for which observations wait for others that are late."""
+    tls_cert: str = setting("", "serve HTTPS with this certificate chain", "FILE")
+    """Certificate chain of the server, in PEM; empty: serve plain HTTP. Read anew when the file changes."""
+    tls_key: str = setting("", "the key of that certificate", "FILE")
+    """Key of ``tls_cert``, in PEM; empty: it is in the same file. Read anew when the file changes."""
+    tls_client_ca: str = setting("", "ask clients for a certificate from these authorities", "FILE")
+    """Authorities, in PEM, one of which must have signed a client's certificate; empty: any client may read. /healthz and
+    /readyz need none. Read anew when the file changes."""
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.hold_back <= 10:
@@ -42,6 +63,21 @@ class Configuration:
 
 
 KEYS = tuple(field.name for field in fields(Configuration))
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A configuration and where each of its values is from."""
+
+    configuration: Configuration
+    origins: Mapping[str, str]
+    """By key: ``default``, ``file:line``, the environment variable, or ``flag``."""
+
+    def toml(self) -> str:
+        """As a file that says the same, each line with where its value is from."""
+        lines = {key: f"{key} = {toml(getattr(self.configuration, key))}" for key in KEYS}
+        width = max(len(line) for line in lines.values())
+        return "".join(f"{line:{width}}  # {self.origins[key]}\n" for key, line in lines.items())
 
 
 def endpoint(listen: str) -> tuple[str, int]:
@@ -57,21 +93,49 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
 
     Raises ConfigError with the file, line and nearest valid key for a wrong one.
     """
+    return effective(path, environment, flags).configuration
+
+
+def effective(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Effective:
+    """As ``load``, with where each value is from. Raises ConfigError."""
     settings: dict[str, Any] = {}
+    origins = dict.fromkeys(KEYS, "default")
+    path = environment.get(FILE) or None if path is None else path
     if path is not None:
-        settings |= _file(path)
+        for key, (value, where) in _file(path).items():
+            settings[key], origins[key] = value, where
     for name, text in environment.items():
-        if name.startswith(ENVIRONMENT):
+        if name.startswith(ENVIRONMENT) and name != FILE:
             key = name.removeprefix(ENVIRONMENT).lower()
             if key not in KEYS:
                 raise ConfigError(f"environment: {name} is not a setting{_nearest(key, prefix=ENVIRONMENT)}")
-            settings[key] = _typed(key, text.split(",") if key == "interfaces" else text, f"environment: {name}")
+            listed = isinstance(getattr(Configuration(), key), tuple)
+            settings[key] = _typed(key, text.split(",") if listed else text, f"environment: {name}")
             _checked(key, settings[key], "environment")
-    settings |= {key: value for key, value in flags.items() if value is not None}
-    return replace(Configuration(), **settings)
+            origins[key] = name
+    for key, value in flags.items():
+        if value is not None:
+            settings[key], origins[key] = value, "flag"
+    configuration = replace(Configuration(), **settings)
+    for key in ("tls_key", "tls_client_ca"):
+        if getattr(configuration, key) and not configuration.tls_cert:
+            raise ConfigError(f"{origins[key]}: {key} is of no use without tls_cert: give both, or none")
+    return Effective(configuration, origins)
 
 
-def _file(path: str) -> dict[str, Any]:
+def toml(value: object) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = "".join(f"\\u{ord(char):04x}" if char in '"\\' or not char.isprintable() else char for char in value)
+        return f'"{escaped}"'
+    return str(value)
+
+
+def _file(path: str) -> dict[str, tuple[Any, str]]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -87,8 +151,8 @@ def _file(path: str) -> dict[str, Any]:
         where = f"{path}:{_line(text, key)}"
         if key not in KEYS:
             raise ConfigError(f"{where}: {key!r} is not a setting{_nearest(key)}")
-        settings[key] = _typed(key, value, f"{where}: {key}")
-        _checked(key, settings[key], where)
+        settings[key] = _typed(key, value, f"{where}: {key}"), where
+        _checked(key, settings[key][0], where)
     return settings
 
 

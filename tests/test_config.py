@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from observer.config import KEYS, Configuration, endpoint, load
+from observer import cli
+from observer.agent import reconfigured
+from observer.config import KEYS, Configuration, effective, endpoint, load
 from observer.model.errors import ConfigError
 
 
@@ -125,3 +127,94 @@ def test_what_is_no_endpoint(listen):
 
 def test_nothing_is_served_when_told_so():
     assert load(None, {"VRRP_OBSERVER_LISTEN": ""}, {}).listen == ""
+
+
+# Where each value is from
+
+
+def test_origins_and_a_file_that_says_the_same(tmp_path):
+    path = write(tmp_path, '# ours\nnode = "a \\"b\\"\\n"\n\ninterfaces = ["eth0", "br-ex"]\n')
+    found = effective(path, {"VRRP_OBSERVER_HOLD_BACK": "1"}, {"listen": "[::1]:1"})
+    origins = {key: found.origins[key] for key in ("node", "interfaces", "hold_back", "listen", "tls_cert")}
+    assert origins == {
+        "node": f"{path}:2",
+        "interfaces": f"{path}:4",
+        "hold_back": "VRRP_OBSERVER_HOLD_BACK",
+        "listen": "flag",
+        "tls_cert": "default",
+    }
+    again = write(tmp_path, found.toml())
+    assert load(again, {}, {}) == found.configuration
+
+
+def test_the_environment_names_the_file_unless_a_flag_does(tmp_path):
+    path = write(tmp_path, 'node = "a"\n')
+    assert load(None, {"VRRP_OBSERVER_CONFIG": path}, {}).node == "a"
+    assert load(None, {"VRRP_OBSERVER_CONFIG": ""}, {}).node == ""
+    assert load(path, {"VRRP_OBSERVER_CONFIG": "/nowhere"}, {}).node == "a"
+    with pytest.raises(ConfigError, match="/nowhere: No such file"):
+        load(None, {"VRRP_OBSERVER_CONFIG": "/nowhere"}, {})
+
+
+@pytest.mark.parametrize("key", ["tls_key", "tls_client_ca"])
+def test_settings_that_need_another(tmp_path, key):
+    path = write(tmp_path, f'\n{key} = "a.pem"\n')
+    with pytest.raises(ConfigError, match=rf"observer\.toml:2: {key} is of no use without tls_cert"):
+        load(path, {}, {})
+    assert load(path, {"VRRP_OBSERVER_TLS_CERT": "b.pem"}, {}).tls_cert == "b.pem"
+
+
+def test_every_setting_has_a_flag():
+    flags = {action.dest for action in cli._parser()._subparsers._group_actions[0].choices["run"]._actions}
+    assert set(KEYS) <= flags
+
+
+SAMPLES = {"listen": "127.0.0.1:1"}
+"""Words for settings that take only some."""
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_setting_by_file_environment_and_flag(tmp_path, key):
+    """The three say the same in their own words; a key needs its certificate."""
+    kind = type(getattr(Configuration(), key))
+    word = SAMPLES.get(key, {str: "b.pem", float: "0.5", tuple: "eth7"}[kind])
+    needed = {"VRRP_OBSERVER_TLS_CERT": "a.pem"} if key in ("tls_key", "tls_client_ca") else {}
+    written = {str: f'"{word}"', float: word, tuple: f'["{word}"]'}[kind]
+    (name,) = (
+        action.option_strings[-1]
+        for action in cli._parser()._subparsers._group_actions[0].choices["run"]._actions
+        if action.dest == key
+    )
+    parsed = cli._parser().parse_args(["run", name, word])
+    value = getattr(parsed, key)
+    by_flag = load(None, needed, {key: tuple(value) if isinstance(value, list) else value})
+    by_file = load(write(tmp_path, f"{key} = {written}\n"), needed, {})
+    by_environment = load(None, {**needed, f"VRRP_OBSERVER_{key.upper()}": word}, {})
+    assert by_file == by_environment == by_flag != load(None, needed, {})
+
+
+# What a reload changes
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({}, {}, "nothing changed"),
+        ({"interfaces": ("a",)}, {"interfaces": ("a", "b")}, 'interfaces is now ["a", "b"]'),
+        ({"interfaces": ("a",)}, {"interfaces": ()}, "interfaces is now []"),
+        ({"interfaces": ("a", "b")}, {"interfaces": ("a",)}, "nothing changed; interfaces: changed, needs a restart"),
+        ({"interfaces": ()}, {"interfaces": ("a",)}, "nothing changed; interfaces: changed, needs a restart"),
+        ({}, {"listen": ":1", "node": "x"}, "nothing changed; listen, node: changed, needs a restart"),
+        (
+            {"interfaces": ("a",)},
+            {"interfaces": ("b", "a"), "hold_back": 1.0},
+            'interfaces is now ["b", "a"]; hold_back: changed, needs a restart',
+        ),
+    ],
+)
+def test_what_a_reload_changes_and_says(before, after, told):
+    present, wanted = Configuration(**before), Configuration(**after)
+    found, said = reconfigured(present, wanted)
+    assert said == told
+    assert found.interfaces == (wanted.interfaces if "is now" in told else present.interfaces)
+    assert (found.listen, found.node, found.hold_back) == (present.listen, present.node, present.hold_back)
