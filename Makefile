@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procps python3-venv
-TOOLS := keepalived haproxy tcpdump tshark ip nft
+PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procps python3-venv prometheus prometheus-alertmanager
+TOOLS := keepalived haproxy tcpdump tshark ip nft promtool prometheus-alertmanager
 
 .PHONY: help demo run test test-all check format bench accuracy golden docs system clean
 
