@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procps python3-venv prometheus prometheus-alertmanager
 TOOLS := keepalived haproxy tcpdump tshark ip nft promtool prometheus-alertmanager
 
-.PHONY: help demo run test test-all check format bench accuracy golden docs system clean
+.PHONY: help demo run test test-all check format bench accuracy golden docs pictures system clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,7 @@ check: .venv ## Style, types, import contracts, generated docs up to date
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python dashboards/build.py --check
 
 format: .venv ## Rewrite to style
 	$(BIN)/ruff check --fix .
@@ -42,8 +43,12 @@ accuracy: .venv ## Verdicts on every case, from every vantage point, whole and d
 golden: .venv ## Write the machine-written verdicts of pcaps/ anew; read the difference before you commit it
 	$(BIN)/python -m tests.golden
 
-docs: .venv ## Write the generated docs
+docs: .venv ## Write the generated docs and dashboards
 	$(BIN)/python docs/generate.py
+	$(BIN)/python dashboards/build.py
+
+pictures: .venv system ## Pictures of the dashboards over a storm in the lab (root; npm and Chromium)
+	$(BIN)/python tests/dashboards/pictures.py
 
 .venv: pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv 2>/dev/null || { $(MAKE) --no-print-directory system && $(PYTHON) -m venv .venv; }
