@@ -40,8 +40,9 @@ bench: .venv system ## Measure, and write docs/performance.md
 accuracy: .venv ## Verdicts on every case, from every vantage point, whole and degraded; writes docs/accuracy.md
 	$(BIN)/python -m tests.accuracy
 
-golden: .venv ## Write the machine-written verdicts of pcaps/ anew; read the difference before you commit it
+golden: .venv ## Write the machine-written verdicts and expositions anew; read the difference before you commit it
 	$(BIN)/python -m tests.golden
+	REWRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/sinks
 
 docs: .venv ## Write the generated docs and dashboards
 	$(BIN)/python docs/generate.py

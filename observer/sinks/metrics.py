@@ -204,7 +204,7 @@ class Metrics:
                 held = self._held = self._held if self._held is not None else set()
                 (held.add if observation.present else held.discard)((observation.interface, observation.address))
                 self._holdings()
-                self._locals(self._children["vrrp_adverts_total"])
+                self._locals(sorted(self._children["vrrp_adverts_total"]))
             case SourceChange():
                 up = observation.state is SourceState.STARTED
                 self._of("vrrp_observer_source_up", observation.source).set(up)

@@ -10,6 +10,7 @@ import promql_parser
 import pytest
 import yaml
 from alert_stories import STORIES
+from lab.agents import SOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "dashboards" / "rules"
@@ -117,3 +118,15 @@ def test_the_list_of_alerts_is_whole():
 def test_another_parser_accepts_the_expressions(path):
     for rule in rules(path):
         promql_parser.parse(rule["expr"])
+
+
+def test_the_sources_asked_for_are_those_of_the_agent():
+    asked = {
+        name
+        for path in FILES
+        for rule in rules(path)
+        for names in re.findall(r'source=~?"([^"]+)"', rule["expr"])
+        for name in names.split("|")
+    }
+    assert asked == {"addresses", "adverts"}
+    assert asked <= set(SOURCES)
