@@ -7,7 +7,7 @@ once shown stays until the agent restarts, also that of a router which is gone; 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.wire.errors import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from observer.model.flaps import Event
     from observer.model.observations import Observation
@@ -49,8 +49,8 @@ class Metric:
     kind: type[Counter] | type[Gauge]
     labels: tuple[str, ...]
     help: str
-    reasons: tuple[str, ...] = ()
-    """The values of its label ``reason``, where they are known beforehand."""
+    known: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Values of labels that are known beforehand, where they are others than those of ``KNOWN``."""
 
 
 KNOWN = {
@@ -58,8 +58,8 @@ KNOWN = {
     "warranted": tuple(warranted.value for warranted in Warranted),
     "confidence": tuple(confidence.label for confidence in Confidence),
 }
-"""Labels whose values are known beforehand. A counter that has no other labels than these, ``reason`` and those of a virtual
-router (or of a router in it) is shown at 0 first, because rate() and increase() do not see the event that makes a series."""
+"""Labels whose values are known beforehand. A counter that has no other labels than such and those of a virtual router (or of a
+router in it) is shown at 0 first, because rate() and increase() do not see the event that makes a series."""
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -122,7 +122,7 @@ METRICS: tuple[Metric, ...] = (
         Counter,
         ("interface", "reason"),
         "Frames for VRRP that failed a check, by check.",
-        reasons=tuple(reason.value for reason in Reason),
+        known={"reason": tuple(reason.value for reason in Reason)},
     ),
     Metric("vrrp_addresses", Gauge, ROUTER, "Addresses that the virtual router advertises."),
     Metric(
@@ -158,8 +158,8 @@ METRICS: tuple[Metric, ...] = (
 )
 
 NOTES = (
-    """A flap is counted once by every agent that sees it: when its verdict stands, or when it closes, a minute after the move. What
-    it cost is added when it closes.""",
+    """A flap is counted once by every agent that sees it: when its verdict stands, or when it closes, a minute after the move.
+    What it cost is added when it closes.""",
     """A flap's counters carry the flap's id, the one in the agent's lines, as an exemplar (``flap``), for those who ask for
     OpenMetrics, as Prometheus does.""",
     """Counters of a virtual router are shown at 0 as soon as it is heard, with every cause, so that ``rate()`` and ``increase()``
@@ -258,8 +258,8 @@ class Metrics:
         given = dict(zip(ROUTER, _labels(router), strict=True)) | ({"router": member} if member is not None else {})
         for metric in METRICS:
             if metric.kind is Counter and metric.labels and ("router" in metric.labels) == (member is not None):
-                known = {label: (value,) for label, value in given.items()} | KNOWN | {"reason": metric.reasons}
-                for labels in itertools.product(*(known.get(label, ()) for label in metric.labels)):
+                values = {label: (value,) for label, value in given.items()} | KNOWN | dict(metric.known)
+                for labels in itertools.product(*(values.get(label, ()) for label in metric.labels)):
                     self._of(metric.name, *labels)
 
     def _flap(self, event: FlapJudged) -> None:
