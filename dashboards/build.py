@@ -51,6 +51,12 @@ def _overrides(panel: Panel) -> list[dict[str, Any]]:
         }
         for pattern, colour in panel.colours.items()
     ]
+    narrow = {"vrid": 70, "instance": 110, "warranted": 110, panel.value: 80} if panel.columns else {}
+    coloured += [
+        {"matcher": {"id": "byName", "options": name}, "properties": [{"id": "custom.width", "value": width}]}
+        for name, width in narrow.items()
+        if name in (*panel.columns, panel.value)
+    ]
     if "warranted" in panel.columns:
         answers = {"no": ("no", "red"), "yes": ("yes", "green"), "unknown": ("unknown", "orange")}
         coloured.append(

@@ -73,7 +73,7 @@ def play(directory: Path) -> tuple[float, float]:
         lab.wait_active()
         agents = [Agent(lab, node, "--listen", f":{PORT}").start() for node in MASTERS]
         for agent in agents:
-            agent.wait_ready()
+            agent.wait_ready(60)
         lab.popen(CLIENT, [sys.executable, "-m", "http.server", "-d", str(pages), "-b", "127.0.0.1", "8000"], log="late.log")
         prometheus = lab.popen(CLIENT, stack.prometheus_argv(directory, 9090), log="prometheus.log")
         begin = time.time()

@@ -283,7 +283,7 @@ async function main() {
   sceneUtils.registerRuntimePanelPlugin({ pluginId: 'timeseries', plugin: plugin(Graph, drawn) });
   sceneUtils.registerRuntimePanelPlugin({ pluginId: 'state-timeline', plugin: plugin(Timeline, ['fillOpacity', 'lineWidth']) });
   sceneUtils.registerRuntimePanelPlugin({ pluginId: 'stat', plugin: plugin(Stat, []) });
-  sceneUtils.registerRuntimePanelPlugin({ pluginId: 'table', plugin: plugin(Rows, ['align', 'inspect', 'cellOptions']) });
+  sceneUtils.registerRuntimePanelPlugin({ pluginId: 'table', plugin: plugin(Rows, ['align', 'inspect', 'cellOptions', 'width']) });
   const file = await (await fetch(asked.get('dashboard')!)).json();
   const scene = build(file, Number(asked.get('from')) * 1000, Number(asked.get('to')) * 1000);
   (window as any).scene = scene;
