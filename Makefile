@@ -2,15 +2,15 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procps openssl systemd python3-venv
-TOOLS := keepalived haproxy tcpdump tshark ip nft openssl systemd-analyze
+PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procps openssl systemd python3-venv prometheus prometheus-alertmanager
+TOOLS := keepalived haproxy tcpdump tshark ip nft openssl systemd-analyze promtool prometheus-alertmanager
 
 # The slow tests install the agent for real: in a booted system, and as an image. A Node.js that is here already brings its npm.
-SLOW_PACKAGES := prometheus podman buildah runc mmdebstrap systemd-container $(if $(shell command -v npm),,npm)
-SLOW_TOOLS := prometheus podman buildah runc mmdebstrap systemd-nspawn npm
+SLOW_PACKAGES := podman buildah runc mmdebstrap systemd-container $(if $(shell command -v npm),,npm)
+SLOW_TOOLS := podman buildah runc mmdebstrap systemd-nspawn npm
 OPT := /opt/vrrp-observer
 
-.PHONY: help demo run install uninstall test test-all check format bench accuracy golden docs system clean
+.PHONY: help demo run install uninstall test test-all check format bench accuracy golden docs pictures system clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,7 @@ check: .venv ## Style, types, import contracts, generated docs up to date
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python dashboards/build.py --check
 	$(BIN)/python kubernetes/generate.py --check
 
 format: .venv ## Rewrite to style
@@ -63,12 +64,17 @@ bench: .venv system ## Measure, and write docs/performance.md
 accuracy: .venv ## Verdicts on every case, from every vantage point, whole and degraded; writes docs/accuracy.md
 	$(BIN)/python -m tests.accuracy
 
-golden: .venv ## Write the machine-written verdicts of pcaps/ anew; read the difference before you commit it
+golden: .venv ## Write the machine-written verdicts and expositions anew; read the difference before you commit it
 	$(BIN)/python -m tests.golden
+	REWRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/sinks
 
-docs: .venv ## Write the generated docs
+docs: .venv ## Write the generated docs and dashboards
 	$(BIN)/python docs/generate.py
+	$(BIN)/python dashboards/build.py
 	$(BIN)/python kubernetes/generate.py
+
+pictures: .venv system ## Pictures of the dashboards over a storm in the lab (root; npm and Chromium)
+	$(BIN)/python tests/dashboards/pictures.py
 
 .venv: pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv 2>/dev/null || { $(MAKE) --no-print-directory system && $(PYTHON) -m venv .venv; }

@@ -18,7 +18,7 @@ from observer import cli
 from observer.config import ENVIRONMENT, FILE, Configuration, toml
 from observer.engine.states import TRANSITIONS, Action, Signal, State
 from observer.rules import DESCRIPTIONS
-from observer.sinks.metrics import METRICS
+from observer.sinks.metrics import METRICS, NOTES
 from observer.wire.errors import Reason
 
 if TYPE_CHECKING:
@@ -53,8 +53,10 @@ def metrics() -> str:
     return _page(
         "Metrics",
         "METRICS in observer/sinks/metrics.py",
-        "`vrrp_*` says what the protocol does, `vrrp_observer_*` how the agent itself is. No label holds a client's address.",
+        "`vrrp_*` says what the protocol does, `vrrp_observer_*` how the agent itself is. No label holds a client's address."
+        " [Alerts](alerts.md) says how the counts of several agents make one.",
         _table(("metric", "type", "labels", "meaning"), rows),
+        "\n".join(f"* {_text(note)}" for note in NOTES) + "\n",
     )
 
 

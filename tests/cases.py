@@ -11,7 +11,7 @@ import json
 import struct
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from observer.wire.frames import FrameDecoder
 if TYPE_CHECKING:
     from observer.model.flaps import Flap
     from observer.model.observations import Observation
+    from observer.run import Sink
 
 Spoil = Callable[[str, list["Observation"]], list["Observation"]]
 
@@ -95,11 +96,12 @@ def verdicts(
     configurations: bool = True,
     spoil: Spoil | None = None,
     snap: int | None = None,
+    sinks: Sequence[Sink] = (),
 ) -> list[Flap]:
     """The flaps that a replay of these nodes' captures gives, with or without what else is known of the nodes.
 
     ``spoil`` takes the observations of one node and gives those that are left of them; ``snap`` is the octets of each frame that
-    were captured. Clocks are put right as in a replay.
+    were captured. Clocks are put right as in a replay. ``sinks`` are told as well.
     """
     known = {node: path for node in nodes if (path := case.path / f"{node}.conf").exists()} if configurations else {}
     engine = Engine(Configurations({node: load(path) for node, path in known.items()}))
@@ -115,7 +117,7 @@ def verdicts(
         sources = [(node, [spoil(node, [item for batch in stream for item in batch])]) for node, stream in sources]
     clocks = offsets({node: sightings(stream) for node, stream in sources[: len(nodes)]}) if len(nodes) > 1 else {}
     streams = [put_right(iter(stream), clocks.get(node, 0)) for node, stream in sources]
-    run(merged(streams), engine, [report])
+    run(merged(streams), engine, [report, *sinks])
     return report.ordered()
 
 
