@@ -6,6 +6,7 @@ address events (`m0.addresses`), and case.toml. A vantage point is one capture a
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import struct
@@ -142,11 +143,17 @@ def snapped(capture: bytes, snap: int) -> bytes:
     return bytes(short)
 
 
+@functools.cache
+def whole(case: Case, nodes: tuple[str, ...]) -> list[Flap]:
+    """The flaps from these nodes with everything that is known of them: once in a process."""
+    return verdicts(case, nodes)
+
+
 def golden(case: Case) -> dict[str, list[dict[str, Any]]]:
     """The verdicts from every vantage point, without what is only wording."""
     kept = ("time", "from", "to", "cause", "confidence", "warranted", "check", "outage_seconds", "connections", "blind_spots")
     return {
-        vantage: [{key: encoding.flap(flap)[key] for key in kept} for flap in verdicts(case, nodes)]
+        vantage: [{key: encoding.flap(flap)[key] for key in kept} for flap in whole(case, nodes)]
         for vantage, nodes in case.vantages.items()
     }
 

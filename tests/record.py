@@ -79,15 +79,15 @@ def cut(name: str, recording: Recording, run: Path) -> None:
         if old.name != "case.toml":
             old.unlink()
     for node in ("m0", "m1", "m2", "span"):
-        boots = [path for path in (run / f"{node}.pcap", run / f"{node}.2.pcap") if path.exists()]
+        capture = run / f"{node}.pcap"  # of a node that boots again the first boot's: it ends with the node
         if recording.shape == "dumpcap" and node != "span":
             with tempfile.NamedTemporaryFile(suffix=".pcapng") as kept:
                 window = ["-A", _editcap(begin), "-B", _editcap(end)]
-                subprocess.run(["editcap", "-F", "pcapng", *window, boots[0], kept.name], check=True, env={"TZ": "UTC"})
+                subprocess.run(["editcap", "-F", "pcapng", *window, capture, kept.name], check=True, env={"TZ": "UTC"})
                 (case / f"{node}.pcapng.gz").write_bytes(gzip.compress(Path(kept.name).read_bytes(), 9, mtime=0))
             continue
-        linktype = struct.unpack("<I", boots[0].read_bytes()[20:24])[0]
-        frames = [frame for boot in boots for frame in frames_of(boot) if begin <= frame[0] <= end]
+        linktype = struct.unpack("<I", capture.read_bytes()[20:24])[0]
+        frames = [frame for frame in frames_of(capture) if begin <= frame[0] <= end]
         vip = ipaddress.ip_address(recording.setting.vip).packed
         kept_frames = list(shaped(thinned(frames, linktype, vip), recording.shape, mirror=node == "span"))
         (case / f"{node}.pcap.gz").write_bytes(gzip.compress(written(kept_frames, linktype), 9, mtime=0))

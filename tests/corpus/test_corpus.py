@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from cases import Case, cases, golden_text, verdicts
+from cases import Case, cases, golden_text, whole
 
 from observer.model.verdicts import Cause, Confidence
 
@@ -28,7 +28,7 @@ def test_the_verdict_is_as_it_was_written(case):
 @pytest.mark.parametrize(("case", "vantage"), VANTAGES, ids=names)
 def test_never_wrong_with_certainty(case, vantage):
     causes = {label.cause for label in case.labels}
-    for flap in verdicts(case, case.vantages[vantage]):
+    for flap in whole(case, case.vantages[vantage]):
         if flap.verdict.confidence is Confidence.CERTAIN:
             assert flap.verdict.cause.value in causes
             assert flap.verdict.warranted.value in ("unknown", *(label.warranted for label in case.labels))
@@ -36,7 +36,7 @@ def test_never_wrong_with_certainty(case, vantage):
 
 @pytest.mark.parametrize("case", CASES, ids=names)
 def test_from_all_nodes_every_flap_is_found_and_named(case):
-    found = verdicts(case, case.vantages["all"])
+    found = whole(case, case.vantages["all"])
     assert [(flap.former, flap.current, flap.verdict.cause.value) for flap in found] == [
         (label.former, label.current, label.cause) for label in case.labels
     ]
