@@ -8,11 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 import observer
-from observer.model.flaps import ActiveChanged, Elected, FlapJudged, FlapStage, FlapWithdrawn, VirtualRouter
+from observer.model.flaps import (
+    ActiveChanged,
+    BurstCause,
+    BurstSeen,
+    Elected,
+    FlapJudged,
+    FlapStage,
+    FlapWithdrawn,
+    ResetReason,
+    ResetsSeen,
+    StormSeen,
+    VirtualRouter,
+)
 from observer.model.observations import (
     AddressChange,
     Advert,
@@ -20,8 +31,6 @@ from observer.model.observations import (
     Malformed,
     SourceChange,
     SourceState,
-    Tcp,
-    TcpSegments,
 )
 from observer.model.time import seconds
 from observer.model.verdicts import Cause, Warranted
@@ -69,8 +78,21 @@ METRICS: tuple[Metric, ...] = (
         "Connections refused by the new holder after a flap, at its close.",
     ),
     Metric(
-        "vrrp_resets_total", Counter, ("interface",), "TCP resets from or to the virtual addresses and the routers, seen here."
+        "vrrp_flap_connections_left_total",
+        Counter,
+        ROUTER,
+        "Connections of the former holder that nothing told that they are gone, at the flap's close.",
     ),
+    Metric(
+        "vrrp_flap_misdirected_seconds_total",
+        Counter,
+        ROUTER,
+        "Seconds in which clients were sent to a router that had lost the election, at the flap's close.",
+    ),
+    Metric("vrrp_resets_total", Counter, (*ROUTER, "reason"), "TCP resets from or to the addresses seen here, copies included."),
+    Metric("vrrp_reset_bursts_total", Counter, (*ROUTER, "cause"), "Times that many connections were reset without a flap."),
+    Metric("vrrp_storms_total", Counter, ROUTER, "Storms: three or more flaps in close succession."),
+    Metric("vrrp_storm_active", Gauge, ROUTER, "1 while a storm is not over, else 0."),
     Metric("vrrp_observer_source_up", Gauge, ("source",), "Whether a source of observations is listening."),
     Metric("vrrp_observer_frames_lost_total", Counter, ("source",), "Frames or messages that a source lost."),
     Metric(
@@ -84,6 +106,9 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("vrrp_observer_build_info", Gauge, ("version",), "Always 1."),
 )
+
+COST = ("connections_reset", "connections_refused", "connections_left", "misdirected_seconds")
+"""What a flap's close adds up."""
 
 
 class Metrics:
@@ -113,9 +138,6 @@ class Metrics:
                 self._of("vrrp_priority", *_labels(router), observation.router).set(observation.priority)
             case Malformed():
                 self._of("vrrp_malformed_adverts_total", observation.interface or "", observation.reason).inc()
-            case TcpSegments():
-                resets = int(np.count_nonzero(observation.flags & np.uint8(Tcp.RST)))
-                self._of("vrrp_resets_total", observation.interface or "").inc(resets)
             case AddressChange():
                 (self._held.add if observation.present else self._held.discard)((observation.interface, observation.address))
                 self._holdings()
@@ -138,6 +160,14 @@ class Metrics:
                 self._of("vrrp_flaps_open", *_labels(event.flap.virtual_router)).set(len(waiting))
             case Elected():
                 self._of("vrrp_elections_total", *_labels(event.virtual_router)).inc()
+            case ResetsSeen():
+                for reason, number in event.counts:
+                    self._of("vrrp_resets_total", *_labels(event.virtual_router), reason.value).inc(number)
+            case BurstSeen():
+                self._of("vrrp_reset_bursts_total", *_labels(event.burst.virtual_router), event.burst.cause.value).inc()
+            case StormSeen():
+                self._of("vrrp_storms_total", *_labels(event.storm.virtual_router)).inc(event.counts)
+                self._of("vrrp_storm_active", *_labels(event.storm.virtual_router)).set(not event.over)
             case ActiveChanged():
                 router = event.virtual_router
                 before = self._active.pop(router, None)
@@ -161,8 +191,13 @@ class Metrics:
         for cause in Cause:
             for warranted in Warranted:
                 self._of("vrrp_flaps_total", *_labels(router), cause.value, warranted.value)
-        for name in ("vrrp_flap_connections_reset_total", "vrrp_flap_connections_refused_total", "vrrp_elections_total"):
+        for reason in ResetReason:
+            self._of("vrrp_resets_total", *_labels(router), reason.value)
+        for burst in BurstCause:
+            self._of("vrrp_reset_bursts_total", *_labels(router), burst.value)
+        for name in (*(f"vrrp_flap_{cost}_total" for cost in COST), "vrrp_elections_total", "vrrp_storms_total"):
             self._of(name, *_labels(router))
+        self._of("vrrp_storm_active", *_labels(router)).set(0)
 
     def _flap(self, event: FlapJudged) -> None:
         flap = event.flap
@@ -178,8 +213,10 @@ class Metrics:
             waiting.add(flap.id)
         self._of("vrrp_flaps_open", *labels).set(len(waiting))
         if event.stage is FlapStage.CLOSED:
-            self._of("vrrp_flap_connections_reset_total", *labels).inc(flap.connections.reset or 0)
-            self._of("vrrp_flap_connections_refused_total", *labels).inc(flap.connections.refused or 0)
+            told = flap.connections
+            amounts = (told.reset, told.refused, told.left, None if flap.misdirected is None else seconds(flap.misdirected))
+            for cost, amount in zip(COST, amounts, strict=True):
+                self._of(f"vrrp_flap_{cost}_total", *labels).inc(amount or 0)
 
     def _holdings(self) -> None:
         held = {address for _, address in self._held}

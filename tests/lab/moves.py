@@ -46,8 +46,11 @@ class Move:
 
 def moves(out: Path) -> list[Move]:
     """The moves of a run that left its files there, without the first election."""
-    gains = _gains(_lines(out / "truth.jsonl"))
-    resets = [line["time"] for line in _lines(out / "c0.clients.jsonl") if line["event"] == "reset"]
+    truth = _lines(out / "truth.jsonl")
+    gains = _gains(truth)
+    # When a lab ends, its parts go one after another, and clients notice.
+    over = next((line["time"] for line in truth if line["event"] == "end"), 10**20)
+    resets = [line["time"] for line in _lines(out / "c0.clients.jsonl") if line["event"] == "reset" and line["time"] < over]
     found = []
     for number in range(1, len(gains)):
         (_, former), (at, current) = gains[number - 1], gains[number]
