@@ -27,7 +27,7 @@ LONGEST = 60 * SECOND
 """A burst that goes on for longer is told in parts."""
 
 AROUND = 5 * SECOND
-"""How long before and after a burst the addresses' handshakes and FINs are looked at."""
+"""How long after a burst the addresses' handshakes and FINs are looked at."""
 
 
 @dataclass(slots=True)
@@ -143,7 +143,7 @@ def _judged(
     spans = {}
     for reason, flows in burst.flows.items():
         spans[reason] = int(flows.times.min()), int(flows.times.max())
-    view = BurstView(begin, end, burst.connections, spans, service(begin - AROUND, begin), service(begin, end + AROUND))
+    view = BurstView(begin, end, burst.connections, spans, service(begin - SECOND, end + AROUND))
     finding = explain(view)
     return ResetBurst(
         id=f"{rfc3339(begin)}-{router.family.label}-{router.vrid}-resets",

@@ -503,7 +503,7 @@ class Engine:
             counts = flap.standing is not None and not flap.counted
             flap.counted = flap.counted or counts
             stage = FlapStage.STANDING if flap.standing is not None else FlapStage.PROVISIONAL
-        storm = group.storms.judged(now, told, fell(view), followed=flap.ended is not None, closed=closing)
+        storm = group.storms.judged(now, told, fell(view), more=bool(group.flaps), closed=closing)
         return [FlapJudged(now, told, stage, counts), *storm]
 
     def _contenders(self, group: _Group, flap: OpenFlap) -> None:

@@ -151,16 +151,14 @@ class FlowMemory:
             holder=np.where(known, self._holder[places] if len(self._keys) else np.uint64(0), np.uint64(0)),
             finished=_earlier(self._finished[places] if len(self._keys) else asked.times, asked.times, known),
         )
-        if len(openings.keys):
-            openings = self._first(openings)
-            last = _last_before(openings, asked)
-            found = last >= 0
-            history.opened[found] = openings.times[last[found]]
-            history.holder[found] = openings.holder[last[found]]
-        if len(finishes.keys):
-            last = _last_before(finishes, asked)
-            found = last >= 0
-            history.finished[found] = finishes.times[last[found]]
+        openings = self._first(openings)
+        last = _last_before(openings, asked)
+        found = last >= 0
+        history.opened[found] = openings.times[last[found]]
+        history.holder[found] = openings.holder[last[found]]
+        last = _last_before(finishes, asked)
+        found = last >= 0
+        history.finished[found] = finishes.times[last[found]]
         return history
 
     def note(self, openings: Openings, finishes: Signs) -> None:
@@ -226,6 +224,8 @@ def _last_before(signs: Signs, asked: Signs) -> NDArray[np.int64]:
 
     A batch spans at most some seconds, so a connection's rank and a time within the batch fit into one number.
     """
+    if not (len(signs.keys) and len(asked.keys)):
+        return np.full(len(asked.keys), -1, dtype=np.int64)
     ranks = np.unique(signs.keys)
     places = places_of(ranks, asked.keys)
     begin = min(int(signs.times[0]), int(asked.times[0]))

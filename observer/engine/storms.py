@@ -48,29 +48,30 @@ class Storms:
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
-        self._told: set[str] = set()
+        self._told = 0
+        """Flaps of the storm when it was last told."""
         self._forgotten = 0
         self._first: Flap | None = None
         """Of those forgotten."""
         self._counted = False
 
-    def judged(self, now: int, flap: Flap, fell: int | None, *, followed: bool, closed: bool) -> list[StormSeen]:
-        """A flap was judged; ``followed``: a later one is open already. ``closed``: it will not be judged again."""
+    def judged(self, now: int, flap: Flap, fell: int | None, *, more: bool, closed: bool) -> list[StormSeen]:
+        """A flap was judged; ``closed``: for the last time; ``more``: others are still open."""
         known = self._entries.get(flap.id)
         if known is None and self._last is not None and flap.time - self._last.flap.time > APART:
             self._clear()
         self._entries[flap.id] = _Entry(flap, fell)
         while len(self._entries) > KEPT:
             oldest = self._entries.pop(next(iter(self._entries)))
-            self._told.discard(oldest.flap.id)
             self._first = self._first or oldest.flap
             self._forgotten += 1
-        if self._forgotten + len(self._entries) < TURNS:
+        size = self._forgotten + len(self._entries)
+        if size < TURNS and not self._counted:
             return []
-        over = closed and not followed
-        if not over and (self._forgotten or flap.id in self._told):
+        over = closed and not more
+        if not over and (self._forgotten or size <= self._told):
             return []
-        self._told.add(flap.id)
+        self._told = size
         counts, self._counted = not self._counted, True
         seen = StormSeen(now, self._storm(), counts, over)
         if over:
@@ -86,7 +87,7 @@ class Storms:
         return max(self._entries.values(), key=lambda entry: entry.flap.time, default=None)
 
     def _clear(self) -> None:
-        self._entries, self._told, self._forgotten, self._first, self._counted = {}, set(), 0, None, False
+        self._entries, self._told, self._forgotten, self._first, self._counted = {}, 0, 0, None, False
 
     def _storm(self) -> Storm:
         entries = sorted(self._entries.values(), key=lambda entry: (entry.flap.time, entry.flap.id))
@@ -104,7 +105,7 @@ class Storms:
             addresses=flaps[-1].addresses,
             turns=tuple(turns),
             flaps=self._forgotten + len(flaps),
-            period=int(statistics.median(later.time - earlier.time for earlier, later in pairwise(flaps))),
+            period=int(statistics.median([later.time - earlier.time for earlier, later in pairwise(flaps)] or [0])),
             driven=driven,
             statement=statement,
             reset=sum(reset) if reset else None,

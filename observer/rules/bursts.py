@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MOST = 0.5
 """Share of a burst's connections that its cause must account for."""
 
+CLOSED = 10
+"""Connections that end within a second or so when a proxy dies; fewer may have ended by themselves."""
+
 SETTLE = SECOND // 5
 """A proxy that dies closes its sockets, and refuses from then on; answers in flight come some milliseconds later."""
 
@@ -35,10 +38,8 @@ class BurstView:
     """Distinct connections by reason."""
     spans: Mapping[ResetReason, tuple[int, int]]
     """First and last time by reason."""
-    before: ServiceCounts
-    """Of the addresses, in the seconds before."""
     during: ServiceCounts
-    """Of the addresses, from the first reset until some seconds after the last, as far as that was seen yet."""
+    """Of the addresses, from a second before the first reset until some seconds after the last, as far as that was seen yet."""
 
     def count(self, *reasons: ResetReason) -> int:
         """Connections reset for these reasons."""
@@ -96,17 +97,22 @@ def proxy_down(view: BurstView) -> BurstFinding | None:
     if not view.most(ResetReason.REFUSED, ResetReason.ABORTED, ResetReason.LATE_DATA) or not refused:
         return None
     first, last = view.spans[ResetReason.REFUSED]
-    if view.during.last_syn_ack is not None and first + SETTLE < view.during.last_syn_ack < last:
+    during = view.during
+    if during.last_syn_ack is not None and first + SETTLE < during.last_syn_ack < last:
         return None
-    closed = view.during.finished + view.during.aborted
+    closed = during.finished + during.aborted
+    restarted = during.last_syn_ack is not None and during.last_syn_ack > last
+    idle = during.last_action is None or during.last_action <= first + SETTLE
     evidence = [Evidence(first, f"{refused} connection attempts were refused at a port that had been served: nothing listens")]
     blind: tuple[str, ...] = ()
-    if closed:
+    if closed >= CLOSED and (idle or restarted):
         evidence.append(Evidence(view.begin, f"the address closed connections at the same time ({closed} segments)"))
         confidence = Confidence.CERTAIN
     else:
-        blind = ("connections that lived before were not seen to end: a lost redirect refuses new ones just so",)
+        blind = ("the connections that lived were not seen to end with it: a lost redirect refuses new ones just so",)
         confidence = Confidence.LIKELY
+    if restarted and during.last_syn_ack is not None:
+        evidence.append(Evidence(during.last_syn_ack, "handshakes are answered again"))
     return BurstFinding(BurstCause.PROXY_DOWN, confidence, tuple(evidence), blind)
 
 
