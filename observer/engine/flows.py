@@ -62,30 +62,34 @@ class Distinct:
 
     def add(self, keys: NDArray[np.uint64], times: NDArray[np.int64]) -> None:
         """Note keys with their times, in order of time."""
-        new = ~self.has(keys)
-        if not new.any():
+        # Most of a flood are few or known connections: sorted, they are looked up fast.
+        found, counts = np.unique(keys, return_counts=True)
+        fresh = ~self.has(found)
+        if not fresh.any():
             return
-        keys, times = keys[new], times[new]
-        found, first = np.unique(keys, return_index=True)
+        found, number = found[fresh], int(counts[fresh].sum())
         room = self.limit - len(self.keys)
+        if not room:
+            self.beyond += number
+            return
+        places = places_of(found, keys)
+        rows = np.flatnonzero(places >= 0)
+        first = np.empty(len(found), dtype=np.int64)
+        # Of several values for one place the last stays.
+        first[places[rows[::-1]]] = rows[::-1]
         if len(found) > room:
             # First come, first kept, so that it does not matter where batches are cut.
-            kept = np.sort(np.argsort(first, kind="stable")[:room])
+            kept = np.sort(np.argsort(first)[:room])
             found, first = found[kept], first[kept]
-            self.beyond += len(keys) - int(np.count_nonzero(np.isin(keys, found)))
-        places = np.searchsorted(self.keys, found)
-        self.keys = np.insert(self.keys, places, found)
-        self.times = np.insert(self.times, places, times[first])
+            self.beyond += number - int(np.count_nonzero(places_of(found, keys) >= 0))
+        at = np.searchsorted(self.keys, found)
+        self.keys = np.insert(self.keys, at, found)
+        self.times = np.insert(self.times, at, times[first])
 
     def has(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Which of the keys are in the set."""
         found: NDArray[np.bool_] = places_of(self.keys, keys) >= 0
         return found
-
-    def since(self, time: int) -> None:
-        """Forget what appeared before a time."""
-        kept = self.times >= time
-        self.keys, self.times = self.keys[kept], self.times[kept]
 
 
 def places_of(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -107,6 +111,10 @@ class History:
     """Link-layer source of that answer, 0 where unknown."""
     finished: NDArray[np.int64]
     """When the address last sent a FIN."""
+    behind: NDArray[np.uint32]
+    """Sequence number behind that FIN: an acknowledgement below it has not seen the FIN."""
+    finisher: NDArray[np.uint64]
+    """Link-layer source of that FIN, 0 where unknown."""
 
 
 @dataclass(slots=True)
@@ -126,6 +134,14 @@ class Openings(Signs):
     holder: NDArray[np.uint64]
 
 
+@dataclass(slots=True)
+class Finishes(Signs):
+    """FINs."""
+
+    behind: NDArray[np.uint32]
+    finisher: NDArray[np.uint64]
+
+
 class FlowMemory:
     """Of the connections seen most recently: when and by whom they were opened, and when the address closed them."""
 
@@ -138,19 +154,31 @@ class FlowMemory:
         self._sequence: NDArray[np.uint32] = np.empty(0, dtype=np.uint32)
         self._holder: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
         self._finished: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._behind: NDArray[np.uint32] = np.empty(0, dtype=np.uint32)
+        self._finisher: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def before(self, asked: Signs, openings: Openings, finishes: Signs) -> History:
+    def before(self, asked: Signs, openings: Openings, finishes: Finishes) -> History:
         """What was known of each connection asked for, before its time; openings and FINs of the same batch included."""
-        places = places_of(self._keys, asked.keys)
-        known = places >= 0
+        rows = len(asked.keys)
         history = History(
-            opened=_earlier(self._opened[places] if len(self._keys) else asked.times, asked.times, known),
-            holder=np.where(known, self._holder[places] if len(self._keys) else np.uint64(0), np.uint64(0)),
-            finished=_earlier(self._finished[places] if len(self._keys) else asked.times, asked.times, known),
+            opened=np.full(rows, NEVER, dtype=np.int64),
+            holder=np.zeros(rows, dtype=np.uint64),
+            finished=np.full(rows, NEVER, dtype=np.int64),
+            behind=np.zeros(rows, dtype=np.uint32),
+            finisher=np.zeros(rows, dtype=np.uint64),
         )
+        places = places_of(self._keys, asked.keys)
+        known = np.flatnonzero(places >= 0)
+        earlier = known[self._opened[places[known]] < asked.times[known]]
+        history.opened[earlier] = self._opened[places[earlier]]
+        history.holder[earlier] = self._holder[places[earlier]]
+        earlier = known[self._finished[places[known]] < asked.times[known]]
+        history.finished[earlier] = self._finished[places[earlier]]
+        history.behind[earlier] = self._behind[places[earlier]]
+        history.finisher[earlier] = self._finisher[places[earlier]]
         openings = self._first(openings)
         last = _last_before(openings, asked)
         found = last >= 0
@@ -159,9 +187,11 @@ class FlowMemory:
         last = _last_before(finishes, asked)
         found = last >= 0
         history.finished[found] = finishes.times[last[found]]
+        history.behind[found] = finishes.behind[last[found]]
+        history.finisher[found] = finishes.finisher[last[found]]
         return history
 
-    def note(self, openings: Openings, finishes: Signs) -> None:
+    def note(self, openings: Openings, finishes: Finishes) -> None:
         """Remember openings and FINs of a batch."""
         openings = self._first(openings)
         if not (len(openings.keys) or len(finishes.keys)):
@@ -175,6 +205,8 @@ class FlowMemory:
         if len(finishes.keys):
             places, rows = _last_of_each(self._keys, finishes.keys)
             self._finished[places] = finishes.times[rows]
+            self._behind[places] = finishes.behind[rows]
+            self._finisher[places] = finishes.finisher[rows]
         self._forget()
 
     def _first(self, openings: Openings) -> Openings:
@@ -201,6 +233,8 @@ class FlowMemory:
         self._sequence = np.insert(self._sequence, places, 0)
         self._holder = np.insert(self._holder, places, 0)
         self._finished = np.insert(self._finished, places, NEVER)
+        self._behind = np.insert(self._behind, places, 0)
+        self._finisher = np.insert(self._finisher, places, 0)
 
     def _forget(self) -> None:
         if len(self._keys) <= self.limit:
@@ -212,11 +246,7 @@ class FlowMemory:
         kept = np.sort(order[len(gone) :])
         self._keys, self._opened, self._sequence = self._keys[kept], self._opened[kept], self._sequence[kept]
         self._holder, self._finished = self._holder[kept], self._finished[kept]
-
-
-def _earlier(times: NDArray[np.int64], than: NDArray[np.int64], known: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The times that are known and earlier, else NEVER."""
-    return np.where(known & (times < than), times, NEVER)
+        self._behind, self._finisher = self._behind[kept], self._finisher[kept]
 
 
 def _last_before(signs: Signs, asked: Signs) -> NDArray[np.int64]:

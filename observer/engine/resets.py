@@ -7,11 +7,11 @@ of the connection before, and whether the address had moved; where that is unkno
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from observer.engine.flows import NEVER, FlowMemory, Openings, Signs, client_keys, flow_keys, service_keys
+from observer.engine.flows import NEVER, Finishes, FlowMemory, Openings, Signs, client_keys, flow_keys, service_keys
 from observer.model.flaps import ResetReason
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def sort_out(
     times, macs = segments.times[out], segments.macs[out]
     opens, ends = marks.syn_ack[out], marks.finished[out]
     openings = Openings(flows[opens], times[opens], segments.sequence[out][opens], macs[opens])
-    finishes = Signs(flows[ends], times[ends])
+    behind = (segments.sequence[out] + segments.payloads[out] + np.uint32(1))[ends]
+    finishes = Finishes(flows[ends], times[ends], behind, macs[ends])
 
     bare, refused, aborted = marks.bare[out], marks.refused[out], marks.aborted[out]
     reasons = np.zeros(len(out), dtype=np.uint8)
@@ -78,23 +79,22 @@ def sort_out(
     reasons[aborted] = _CODE[ResetReason.ABORTED]
     if bare.any():
         asked = Signs(flows[bare], times[bare])
-        reasons[bare] = _bare(asked, macs[bare], openings, finishes, memory, gained)
+        reasons[bare] = _bare(asked, macs[bare], segments.sequence[out][bare], openings, finishes, memory, gained)
     memory.note(openings, finishes)
 
     here = client_keys(segments.sources[into])
     back = flow_keys(here, segments.source_ports[into], service_keys(words, segments.destination_ports[into]))
     client, syn = marks.client[into], marks.syn[into]
     broken = bare | refused | aborted
-    every = np.concatenate((times[broken], segments.times[into][client]))
-    order = np.argsort(every, kind="stable")
     theirs = np.full(int(np.count_nonzero(client)), _CODE[ResetReason.CLIENT], dtype=np.uint8)
-    served = np.concatenate((marks.served[out][broken], marks.served[into][client]))
+    rows = np.concatenate((out[broken], into[client]))
+    order: Any = np.argsort(rows) if len(theirs) else slice(None)
     return Control(
-        times=every[order],
+        times=segments.times[rows[order]],
         flows=np.concatenate((flows[broken], back[client]))[order],
         clients=np.concatenate((away[broken], here[client]))[order],
         reasons=np.concatenate((reasons[broken], theirs))[order],
-        served=served[order],
+        served=marks.served[rows[order]],
         attempts=Signs(back[syn] ^ segments.sequence[into][syn].astype(np.uint64), segments.times[into][syn]),
         answered=times[opens],
         answerers=macs[opens],
@@ -102,18 +102,27 @@ def sort_out(
 
 
 def _bare(
-    asked: Signs, macs: NDArray[np.uint64], openings: Openings, finishes: Signs, memory: FlowMemory, gained: int | None
+    asked: Signs,
+    macs: NDArray[np.uint64],
+    sequence: NDArray[np.uint32],
+    openings: Openings,
+    finishes: Finishes,
+    memory: FlowMemory,
+    gained: int | None,
 ) -> NDArray[np.uint8]:
     """Why resets without ACK were sent, which answer segments of connections that the holder does not know.
 
-    Late data: the address had closed the connection in order. Orphaned: another host opened it, by its link-layer address, or the
+    Their sequence number is what the client had acknowledged (RFC 9293 3.10.7.1). Late data: the address had closed it in
+    order, and the client knew, or this same host had. Orphaned: another host opened it, by its link-layer address, or the
     address had it before it moved. Redirect lost: the holder itself opened it since. Where no handshake was seen, it was orphaned
     if the address moved lately and nothing since then was forgotten; else there is no telling.
     """
     history = memory.before(asked, openings, finishes)
     since = gained if gained is not None else NEVER
     opened = history.opened > NEVER
-    elsewhere = opened & (history.holder != macs) & (history.holder != 0) & (macs != 0)
+    finished = (history.finished > NEVER) & (history.finished >= history.opened)
+    elsewhere = (opened & _another(history.holder, macs)) | (finished & _another(history.finisher, macs))
+    unheard = _another(history.finisher, macs) & ((sequence - history.behind).astype(np.int32) < 0)
     remembered = gained is not None and memory.horizon < gained
     reasons = np.full(len(asked.keys), _CODE[ResetReason.UNATTRIBUTED], dtype=np.uint8)
     if remembered:
@@ -121,5 +130,11 @@ def _bare(
     reasons[opened] = _CODE[ResetReason.REDIRECT_LOST]
     reasons[opened & (history.opened < since)] = _CODE[ResetReason.ORPHANED]
     reasons[elsewhere] = _CODE[ResetReason.ORPHANED]
-    reasons[(history.finished > NEVER) & (history.finished >= history.opened)] = _CODE[ResetReason.LATE_DATA]
+    reasons[finished & ~unheard] = _CODE[ResetReason.LATE_DATA]
     return reasons
+
+
+def _another(holder: NDArray[np.uint64], macs: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Both link-layer addresses are known, and differ."""
+    other: NDArray[np.bool_] = (holder != macs) & (holder != 0) & (macs != 0)
+    return other

@@ -43,8 +43,8 @@ def fin(trace, router, when, port=40000):
     return trace.tcp(VIP, CLIENT, Tcp.FIN | Tcp.ACK, when, ports=(6443, port), by=router)
 
 
-def bare(trace, router, when, port=40000):
-    return trace.orphaned(router, CLIENT, when, client_port=port)
+def bare(trace, router, when, port=40000, sequence=1):
+    return trace.tcp(VIP, CLIENT, Tcp.RST, when, ports=(6443, port), by=router, sequence=sequence, window=0)
 
 
 def reasons(trace):
@@ -66,7 +66,14 @@ TABLE = {
     "the same, and no flap is open any more": lambda: (bare(handshake(quiet(), A, 5), B, 20), "orphaned"),
     "as captured behind a router, whose address all frames have": lambda: (bare(handshake(moved(), C, 5), C, 24), "orphaned"),
     "the address had closed the connection": lambda: (bare(fin(handshake(quiet(), A, 5), A, 6), A, 7), "late_data"),
-    "it had, before it moved": lambda: (bare(fin(handshake(moved(), A, 20), A, 22), B, 24), "late_data"),
+    "it had, before it moved, and the client had heard so": lambda: (
+        bare(fin(handshake(moved(), A, 20), A, 22), B, 24, sequence=2),
+        "late_data",
+    ),
+    "it had, before it moved, and the client had not heard so": lambda: (
+        bare(fin(handshake(moved(), A, 20), A, 22), B, 24, sequence=1),
+        "orphaned",
+    ),
     "its FIN was seen, and the handshake was not": lambda: (
         # Another connection shows that the address serves there.
         bare(fin(handshake(quiet(), A, 2, port=40001), A, 6), A, 7),
@@ -130,7 +137,7 @@ def test_only_orphans_refusals_and_aborts_are_the_flaps_cost():
     trace = fin(handshake(moved(), A, 21, port=40001), A, 22, port=40001)
     handshake(trace, B, 23, port=40002)
     for number in range(3):
-        bare(trace, B, 24 + number, port=40000 + number)
+        bare(trace, B, 24 + number, port=40000 + number, sequence=2)
     trace.tcp(CLIENT, VIP, Tcp.RST, 25, ports=(40003, 6443)).refused(B, "198.51.100.8", 26)
     trace.tcp(VIP, CLIENT, RA, 27, ports=(6443, 40004), by=B, sequence=9)
     (flap,) = flaps(trace)
