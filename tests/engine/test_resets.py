@@ -102,6 +102,10 @@ TABLE = {
     "the client does not know it": lambda: (quiet().tcp(CLIENT, VIP, Tcp.RST, 6, ports=(40000, 6443)), "client"),
     "a proxy's check of another router's server": lambda: (quiet().tcp(A, B, RA, 6, ports=(40000, 6443), sequence=5), None),
     "the holder as a client of others": lambda: (quiet().tcp(VIP, B, Tcp.RST, 6, ports=(40000, 6443), by=A), None),
+    "the holder as a client of others, which it aborts": lambda: (
+        quiet().tcp(VIP, B, RA, 6, ports=(40000, 6443), by=A, sequence=5),
+        None,
+    ),
     "another service of the former router's host": lambda: (quiet().tcp(A, CLIENT, Tcp.RST, 6, ports=(22, 40000)), None),
 }
 
@@ -179,6 +183,15 @@ def test_served_again_and_the_wave():
     assert flap.reconnects is not None
     assert (flap.reconnects.attempts, flap.reconnects.peak) == (101, 101)
     assert flap.reconnects.settled == pytest.approx(679 * MILLISECOND, abs=MILLISECOND)
+
+
+def test_what_answered_before_the_take_over_was_not_the_new_holder():
+    """Both have one Virtual Router MAC, and the former one answers until it is gone."""
+    trace = Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, 60)
+    handshake(handshake(trace, B, 20.1), B, 21, port=40001)
+    (flap,) = flaps(trace)
+    assert flap.served_again is not None
+    assert flap.served_again.maximum == pytest.approx(1501 * MILLISECOND, abs=MILLISECOND)
 
 
 def test_from_elsewhere_nothing_is_said_of_the_cost():
