@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from observer.model.flaps import Connections, Reconnects, ResetReason
 from observer.model.time import SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from observer.engine.resets import Control
 
 SETTLED = 0.1
@@ -19,6 +21,28 @@ SETTLED = 0.1
 
 ANSWERERS = 64
 """Link-layer addresses that answer handshakes kept for each flap."""
+
+
+class SocketsSeen(Protocol):
+    """A look at a node's sockets."""
+
+    @property
+    def time(self) -> int:
+        """When."""
+
+    @property
+    def subject(self) -> str:
+        """Which port of the proxy."""
+
+    @property
+    def established(self) -> int | None:
+        """Connections of other hosts at that port; None where something else was looked at."""
+
+
+def established(looks: Iterable[SocketsSeen], moved: int) -> int | None:
+    """Connections that lived at the former holder when the address moved, by the last look at each port before; None without."""
+    last = {look.subject: look.established for look in looks if look.established is not None and look.time <= moved}
+    return sum(last.values()) if last else None
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 from traces import A6, B6, VIP, VIP6, A, B, C, Told, Trace, flaps, ordered, told
 
+from observer.engine.cost import Cost, established
 from observer.engine.engine import Engine
 from observer.model.flaps import FlapJudged, FlapStage, ResetReason, ResetsSeen
 from observer.model.observations import Family, Tcp, TcpSegments
@@ -207,6 +208,27 @@ def test_whom_clients_were_misdirected_to():
     (spell,) = flap.misdirections
     assert (spell.instead_of, spell.router) == (C, B)
     assert spell.end - spell.begin == flap.misdirected == 4_997 * MILLISECOND
+
+
+@dataclass(frozen=True)
+class Look:
+    """As the engine is told of a node's sockets."""
+
+    time: int
+    subject: str
+    established: int | None
+
+
+def test_what_lived_at_the_former_holder_and_was_not_told_hangs():
+    looks = [Look(1, "9445", 3), Look(2, "9445", 10), Look(2, "8443", 1), Look(2, "haproxy", None), Look(9, "9445", 0)]
+    cost = Cost()
+    assert cost.connections().left is None
+    cost.established = established(looks, 5)
+    assert (cost.established, established(looks[3:], 5)) == (11, None)
+    # Where the new holder's resets were not seen, nothing is known of what they told.
+    assert (cost.connections().established, cost.connections().left) == (11, None)
+    cost.reset.add(np.arange(4, dtype=np.uint64), np.arange(4, dtype=np.int64))
+    assert (cost.connections().reset, cost.connections().left) == (4, 7)
 
 
 # Laws
