@@ -18,30 +18,40 @@ from observer import cli
 from observer.config import ENVIRONMENT, FILE, Configuration, toml
 from observer.engine.states import TRANSITIONS, Action, Signal, State
 from observer.rules import DESCRIPTIONS
+from observer.rules import bursts as reset_bursts
 from observer.sinks.metrics import METRICS, NOTES
 from observer.wire.errors import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 DOCS = Path(__file__).resolve().parent
 
 
 def causes() -> str:
     """Every word that a verdict or an election may use as its cause."""
-    rows, sections = [], []
-    for name, description in DESCRIPTIONS.items():
-        summary, *rest = (_text(paragraph) for paragraph in description.split("\n\n"))
-        rows.append((f"[{_code(name)}](#{name})", summary))
-        sections.append(f"## {name}\n\n{summary}\n\n" + "\n\n".join(_lead(paragraph) for paragraph in rest) + "\n")
+    rows, sections = _described(DESCRIPTIONS)
+    bursts, further = _described(reset_bursts.DESCRIPTIONS)
     return _page(
         "Causes",
         "the docstrings of observer/rules",
         "Every flap gets one of these causes. `election` is none: elections are counted apart."
         " `vrrp-observer causes [NAME]` prints the same.",
         _table(("cause", "what happened"), rows),
-        "\n".join(sections),
+        "Many connections reset at once while no flap is under way are a reset burst, which gets one of these:\n",
+        _table(("cause of a burst", "what happened"), bursts),
+        "\n".join([*sections, *further]),
     )
+
+
+def _described(descriptions: Mapping[str, str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Rows of a table, and sections."""
+    rows, sections = [], []
+    for name, description in descriptions.items():
+        summary, *rest = (_text(paragraph) for paragraph in description.split("\n\n"))
+        rows.append((f"[{_code(name)}](#{name})", summary))
+        sections.append(f"## {name}\n\n{summary}\n\n" + "\n\n".join(_lead(paragraph) for paragraph in rest) + "\n")
+    return rows, sections
 
 
 def metrics() -> str:

@@ -138,13 +138,15 @@ def _warn(message: str) -> None:
 
 
 def _causes(parsed: argparse.Namespace) -> int:
-    from observer.rules import DESCRIPTIONS
+    from observer.rules import DESCRIPTIONS as FLAPS
+    from observer.rules.bursts import DESCRIPTIONS as BURSTS
 
-    names = list(DESCRIPTIONS) if parsed.cause is None else [parsed.cause]
+    descriptions = FLAPS | BURSTS
+    names = list(descriptions) if parsed.cause is None else [parsed.cause]
     for name in names:
-        if name not in DESCRIPTIONS:
-            raise ConfigError(f"{name!r} is not a cause; causes are {', '.join(DESCRIPTIONS)}")
-    print("\n\n".join(f"{name}\n{'-' * len(name)}\n{DESCRIPTIONS[name]}" for name in names))
+        if name not in descriptions:
+            raise ConfigError(f"{name!r} is not a cause; causes are {', '.join(descriptions)}")
+    print("\n\n".join(f"{name}\n{'-' * len(name)}\n{descriptions[name]}" for name in names))
     return 0
 
 

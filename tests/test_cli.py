@@ -259,7 +259,11 @@ FLAP = {
     "outage_seconds",
     "dual_active_seconds",
     "misdirected_seconds",
+    "misdirected",
+    "served_again_seconds",
     "connections",
+    "reconnects",
+    "window_seconds",
     "evidence",
     "ruled_out",
     "blind_spots",
@@ -287,6 +291,13 @@ def check_flap(flap):
         assert isinstance(flap[name]["min"], float | int)
         assert isinstance(flap[name]["max"], float | int | None)
     assert isinstance(flap["misdirected_seconds"], float | int | None)
+    for spell in flap["misdirected"]:
+        assert set(spell) == {"time", "seconds", "from", "to"}
+    if flap["served_again_seconds"] is not None:
+        assert set(flap["served_again_seconds"]) == {"min", "max"}
+    if flap["reconnects"] is not None:
+        assert set(flap["reconnects"]) == {"attempts", "peak_per_second", "settled_seconds"}
+    assert flap["window_seconds"] >= 0
     assert set(flap["connections"]) >= {"reset", "refused", "clients"}
     assert all(isinstance(number, int | None) for number in flap["connections"].values())
     for entry in flap["evidence"]:

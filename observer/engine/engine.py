@@ -6,21 +6,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from observer.engine.agenda import Agenda
+from observer.engine.batches import Gathered, joined
+from observer.engine.bursts import Bursts
 from observer.engine.coverage import Coverage
 from observer.engine.flaps import SETTLING, OpenFlap, healed
+from observer.engine.flows import FlowMemory
 from observer.engine.hosts import Hosts
 from observer.engine.journal import Journal
-from observer.engine.judge import dual_active, judge, misdirected, outage
+from observer.engine.judge import BRIEF, dual_active, fell, judge, misdirections, outage, served_again
 from observer.engine.outside import Outsiders
 from observer.engine.ownership import Ownership
-from observer.engine.service import Resets, Service
+from observer.engine.resets import sort_out
+from observer.engine.service import Service
 from observer.engine.states import Action
+from observer.engine.storms import Storms
 from observer.engine.vantage import Vantage
 from observer.engine.views import Views, serving, together
 from observer.engine.virtual_router import Step, VirtualRouterTracker
 from observer.model.flaps import (
     ActiveChanged,
-    Connections,
     Elected,
     Event,
     Flap,
@@ -91,16 +95,20 @@ class _Group:
     flaps: list[OpenFlap] = field(default_factory=list)
     claims: list[Outside] = field(default_factory=list)
     """Claims with no VRRP behind them, so far, and not yet looked into."""
+    bursts: Bursts = field(default_factory=Bursts)
+    storms: Storms = field(default_factory=Storms)
 
     @property
     def deadline(self) -> int | None:
         """When it wants to be called next, or None."""
-        times = [
-            self.tracker.deadline(),
-            *(flap.deadline for flap in self.flaps),
-            *(claim.time + self.patience for claim in self.claims),
-        ]
+        times = [self.tracker.deadline(), self.bursts.deadline, *(flap.deadline for flap in self.flaps)]
+        times += [claim.time + self.patience for claim in self.claims]
         return min((time for time in times if time is not None), default=None)
+
+    @property
+    def open(self) -> OpenFlap | None:
+        """The flap to which resets belong now: the newest, until it is closed."""
+        return self.flaps[-1] if self.flaps and self.flaps[-1].ended is None else None
 
     @property
     def patience(self) -> int:
@@ -130,6 +138,8 @@ class Engine:
         self._names: dict[tuple[str, VirtualRouter], VirtualRouter] = {}
         """Node and virtual router as seen there to the name under which it is followed."""
         self._services: dict[str, Service] = {}
+        self._gathered = Gathered()
+        self._flows = FlowMemory()
         self._hosts = Hosts()
         self._ownership = Ownership()
         self._vantage = Vantage()
@@ -156,7 +166,7 @@ class Engine:
     def observe(self, observation: Observation) -> list[Event]:
         """Take one observation; deadlines before it fire first, at their own time."""
         if isinstance(observation, TcpSegments):
-            return self._segments(observation)
+            return self._gather(observation)
         events = self.advance(observation.time)
         if self._since is None:
             self._since = observation.time
@@ -187,6 +197,9 @@ class Engine:
 
     def advance(self, now: int) -> list[Event]:
         """Fire every deadline up to ``now``, each at its own time and in order."""
+        return [*self._segments(), *self._advance(now)]
+
+    def _advance(self, now: int) -> list[Event]:
         events: list[Event] = []
         while (deadline := self.next_deadline()) is not None and deadline <= now:
             self._now = deadline
@@ -201,6 +214,7 @@ class Engine:
                 for flap in list(group.flaps):
                     if flap.deadline <= deadline:
                         events += self._judge(group, flap, deadline)
+                events += self._tick(group, deadline)
                 self._agenda.set(group, group.deadline)
         self._now = max(now, self._now or now)
         return events
@@ -211,38 +225,72 @@ class Engine:
 
     def finish(self) -> list[Event]:
         """Judge what is still open with what was seen, and close it."""
-        events: list[Event] = []
+        events = self._segments()
         for group in self._all():
+            events += self._tick(group, self._now or 0, last=True)
             for flap in list(group.flaps):
                 events += self._judge(group, flap, self._now or flap.time, last=True)
         return events
 
-    def _segments(self, segments: TcpSegments) -> list[Event]:
-        """A batch, cut where a deadline falls into it."""
+    def _gather(self, segments: TcpSegments) -> list[Event]:
+        """Keep a batch until something else happens: those of several vantage points are many and small."""
+        events = self._segments() if self._gathered.full(segments) else []
+        self._gathered.add(segments)
+        return events
+
+    def _segments(self) -> list[Event]:
+        """What was gathered, cut where a deadline falls into it and at every second of the clock, whose resets are summed."""
         events: list[Event] = []
-        while len(segments):
-            events += self.advance(segments.time)
+        if not self._gathered:
+            return events
+        nodes = self._gathered.take()
+        whole = joined(nodes)
+        while len(whole):
+            events += self._advance(whole.time)
             if self._since is None:
-                self._since = segments.time
-            deadline = self.next_deadline()
-            cut = len(segments)
-            if deadline is not None and int(segments.times[-1]) >= deadline:
-                cut = int(segments.times.searchsorted(deadline))
-            part, segments = segments.rows(slice(0, cut)), segments.rows(slice(cut, None))
+                self._since = whole.time
+            end, deadline = (whole.time // SECOND + 1) * SECOND, self.next_deadline()
+            end = end if deadline is None else min(end, deadline)
+            part, whole = _cut(whole, end)
             self._hosts.segments(part, {port for service in self._services.values() for port in service.ports})
             self._outsiders.segments(part)
-            self._vantage.segments(part, [router for group in self._all() for router in group.tracker.tracks], self._services)
+            routers = [router for group in self._all() for router in group.tracker.tracks]
+            for number, node in enumerate(nodes):
+                mine, nodes[number] = _cut(node, end)
+                if len(mine):
+                    self._vantage.segments(mine, routers, self._services)
             for address, service in self._services.items():
-                service.segments(part, self._resets(address))
+                self._serviced(address, service, part)
             self._now = max(self._now or 0, int(part.times[-1]))
         return events
 
-    def _resets(self, address: str) -> Resets | None:
-        """Where connections broken at an address are counted: the newest flap of its virtual router."""
-        for group in self._all():
-            if group.flaps and address in group.tracker.addresses and group.flaps[-1].ended is None:
-                return group.flaps[-1].resets
-        return None
+    def _serviced(self, address: str, service: Service, part: TcpSegments) -> None:
+        """What a batch shows of one address: connections broken count for the newest flap of its virtual router."""
+        marks = service.segments(part)
+        if marks is None:
+            return
+        groups = [group for group in self._all() if address in group.tracker.addresses]
+        group = next((group for group in groups if group.open), groups[0] if groups else None)
+        flap = group.open if group is not None else None
+        control = sort_out(part, marks, service.words, self._flows, flap.opened if flap is not None else None)
+        if control is None or group is None:
+            return
+        if flap is not None:
+            flap.cost.add(control)
+        group.bursts.add(control, flap=flap is not None)
+        self._agenda.set(group, group.deadline)
+
+    def _tick(self, group: _Group, now: int, *, last: bool = False) -> list[Event]:
+        """A second of the clock is over."""
+        services = serving(self._services, group.tracker.addresses)
+        return group.bursts.tick(
+            now,
+            group.tracker.virtual_router,
+            group.tracker.addresses,
+            flap=group.open.opened if group.open is not None else None,
+            service=lambda begin, end: together(services, begin, end),
+            last=last,
+        )
 
     def _advert(self, advert: Advert) -> list[Event]:
         self.adverts += 1
@@ -424,6 +472,7 @@ class Engine:
                     if flap.standing is None and (step.unheard or (step.unheard is None and others)):
                         # It went on sending (or its backups would have taken over): the silence was only ours.
                         group.flaps.remove(flap)
+                        group.storms.withdrawn(flap.id)
                         withdrawn = [] if flap.told is None else [FlapWithdrawn(step.time, flap.told)]
                         return [*withdrawn, self._active(group, step.time)]
                 return [self._active(group, step.time)]
@@ -518,6 +567,8 @@ class Engine:
         settled = elapsed >= SETTLING or (certain and verdict.warranted is not Warranted.UNKNOWN and view.taken_over is not None)
         if certain and settled:
             flap.standing = verdict
+        end = now if flap.ended is None else flap.ended
+        wrong = misdirections(view)
         told = Flap(
             id=flap.id,
             time=flap.time,
@@ -528,21 +579,27 @@ class Engine:
             verdict=verdict,
             outage=outage(view),
             dual_active=dual_active(view),
-            misdirected=misdirected(view),
-            connections=self._connections(group, flap, now),
+            misdirected=None if wrong is None else sum(spell.end - spell.begin for spell in wrong),
+            connections=flap.cost.connections(),
+            served_again=served_again(view, flap.cost.first_answer),
+            reconnects=flap.cost.reconnects(flap.base, end),
+            misdirections=tuple(spell for spell in wrong or () if spell.end - spell.begin >= BRIEF),
+            window=max(0, end - flap.base),
         )
         flap.judged += 1
         if closing:
             group.flaps.remove(flap)
-            return [FlapJudged(now, told, FlapStage.CLOSED, not flap.counted)]
-        changed = flap.told is None or flap.told.verdict != verdict
-        if not settled or not changed:
-            return []
-        flap.told = told
-        counts = flap.standing is not None and not flap.counted
-        flap.counted = flap.counted or counts
-        stage = FlapStage.STANDING if flap.standing is not None else FlapStage.PROVISIONAL
-        return [FlapJudged(now, told, stage, counts)]
+            stage, counts = FlapStage.CLOSED, not flap.counted
+        else:
+            changed = flap.told is None or flap.told.verdict != verdict
+            if not settled or not changed:
+                return []
+            flap.told = told
+            counts = flap.standing is not None and not flap.counted
+            flap.counted = flap.counted or counts
+            stage = FlapStage.STANDING if flap.standing is not None else FlapStage.PROVISIONAL
+        storm = group.storms.judged(now, told, fell(view), more=bool(group.flaps), closed=closing)
+        return [FlapJudged(now, told, stage, counts), *storm]
 
     def _contenders(self, group: _Group, flap: OpenFlap) -> None:
         """Routers that claimed the addresses in the flap's election and lost it."""
@@ -556,14 +613,6 @@ class Engine:
                     flap.contenders.append(router)
                     break
 
-    def _connections(self, group: _Group, flap: OpenFlap, now: int) -> Connections:
-        """What was broken, where the new holder's TCP could be seen: only there connections are opened and reset."""
-        after = together(serving(self._services, group.tracker.addresses), flap.base, now if flap.ended is None else flap.ended)
-        if not (after.syn_ack or after.orphaned or after.refused):
-            return Connections(None, None, None)
-        resets = flap.resets
-        return Connections(len(resets.reset) + resets.beyond, len(resets.refused), len(resets.clients))
-
     def _siblings(self, group: _Group, flap: OpenFlap) -> tuple[Run, ...]:
         """With what the former router resigned in other virtual routers at the same time: members of a sync group go together."""
         others = (other.tracker.tracks.get(flap.former or "") for other in self._all() if other is not group)
@@ -576,3 +625,9 @@ class Engine:
             return ()
         others = (other for other in self._groups[group.tracker.virtual_router] if other is not group)
         return tuple(track.runs[-1] for other in others for track in other.tracker.tracks.values() if track.runs)
+
+
+def _cut(segments: TcpSegments, end: int) -> tuple[TcpSegments, TcpSegments]:
+    """The segments before a time, and the rest."""
+    place = int(segments.times.searchsorted(end))
+    return segments.rows(slice(0, place)), segments.rows(slice(place, None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from observer.engine.service import Resets
+from observer.engine.cost import Cost
 from observer.model.time import MILLISECOND, SECOND
 from observer.rules.partition import APART, kept_on
 from observer.rules.process import unheard
@@ -52,7 +52,7 @@ class OpenFlap:
     counted: bool = False
     told: Flap | None = None
     """As it was last told."""
-    resets: Resets = field(default_factory=Resets)
+    cost: Cost = field(default_factory=Cost)
     ended: int | None = None
     """When a later flap of the virtual router began, to which resets and announcements belong from then on."""
     outside: Outside | None = None
@@ -93,6 +93,7 @@ class OpenFlap:
         self.time = self.taken_over = time
         self.current = router
         self.judged = 0
+        self.cost.moved()
 
     def contested(self, time: int) -> bool:
         """Whether a claim at this time belongs to the election that this flap began with."""

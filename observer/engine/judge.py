@@ -5,19 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from observer.model.flaps import Bounds
+from observer.model.addresses import mac_number
+from observer.model.flaps import Bounds, Misdirection
 from observer.model.observations import NeighbourKind
-from observer.model.time import SECOND
+from observer.model.time import MILLISECOND, SECOND
 from observer.model.verdicts import Confidence, Finding, RuledOut, Verdict
 from observer.rules import RULES
 from observer.rules.silence import SILENT
 from observer.rules.warranted import warranted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from observer.rules.view import FlapView
 
 SHORT = 10 * SECOND
 """An observation that began less than this before the move may have missed what led to it."""
+
+BRIEF = 100 * MILLISECOND
+"""Clients misdirected for less are not told one by one: the announcements of an election cross for some milliseconds."""
 
 
 def judge(view: FlapView) -> Verdict:
@@ -106,32 +112,65 @@ def dual_active(view: FlapView) -> Bounds:
     return Bounds(overlap, overlap + interval if overlap or interval else 0)
 
 
-def misdirected(view: FlapView) -> int | None:
-    """Nanoseconds for which the last announcement of the addresses was not the Active Router's."""
+def served_again(view: FlapView, first_answer: Callable[[int | None], int | None]) -> Bounds | None:
+    """How long until the new holder first answered a handshake, by ``first_answer`` of its link-layer address.
+
+    The former holder served until its last advert at least, and until the new one announced itself at most.
+    """
+    takeover, last = view.takeover, view.last_before
+    if takeover is None or view.taken_over is None:
+        return None
+    answered = first_answer(mac_number(takeover.mac) if takeover.mac is not None else None)
+    if answered is None:
+        return None
+    if last is None:
+        return Bounds(0, None)
+    if last.priority == 0:
+        begin, latest = last.first, last.last
+    else:
+        announced = _announced(view, view.taken_over)
+        silent = view.taken_over - last.last >= SILENT * last.interval
+        begin, latest = last.last if silent else view.taken_over, announced if announced is not None else view.taken_over
+    return Bounds(max(0, answered - latest), max(0, answered - begin))
+
+
+def fell(view: FlapView) -> int | None:
+    """When the former router's priority fell, or it resigned, before the flap."""
+    drop = view.drop()
+    if drop is not None:
+        return drop[1].first
+    return view.resignation.first if view.resignation is not None else None
+
+
+def misdirections(view: FlapView) -> list[Misdirection] | None:
+    """When the last announcement of an address was a loser's, for the address with most of it; None where none was seen."""
     takeover = view.takeover
     if takeover is None or takeover.mac is None or view.taken_over is None:
         return None
     end = view.ended if view.ended is not None else view.now
-    announcements = [
-        message
-        for message in view.neighbours
-        if message.kind is NeighbourKind.ANNOUNCEMENT and view.taken_over <= message.time < end
-    ]
-    if not announcements:
-        return None
-    total, wrong_since = 0, None
-    for message in announcements:
+    losers = {
+        run.mac: run.router
+        for router in (view.former, *view.contenders)
+        for run in view.runs.get(router or "", ())
+        if run.mac is not None and run.mac != takeover.mac
+    }
+    spells: dict[str, list[Misdirection]] = {}
+    wrong: dict[str, tuple[int, str]] = {}
+    for message in view.neighbours:
+        if message.kind is not NeighbourKind.ANNOUNCEMENT or not view.taken_over <= message.time < end:
+            continue
+        mine = spells.setdefault(message.sender, [])
         if message.mac == takeover.mac:
-            total += message.time - wrong_since if wrong_since is not None else 0
-            wrong_since = None
-        elif wrong_since is None and message.mac in _losers(view):
-            wrong_since = message.time
-    return total + (end - wrong_since if wrong_since is not None else 0)
-
-
-def _losers(view: FlapView) -> set[str]:
-    routers = (*view.contenders, view.former)
-    return {run.mac for router in routers for run in view.runs.get(router or "", ()) if run.mac is not None}
+            if message.sender in wrong:
+                begin, router = wrong.pop(message.sender)
+                mine.append(Misdirection(begin, message.time, router, takeover.router))
+        elif message.mac in losers:
+            wrong.setdefault(message.sender, (message.time, losers[message.mac]))
+    for address, (begin, router) in wrong.items():
+        spells[address].append(Misdirection(begin, end, router, takeover.router))
+    if not spells:
+        return None
+    return max(spells.values(), key=lambda found: sum(spell.end - spell.begin for spell in found))
 
 
 def _announced(view: FlapView, begin: int) -> int | None:

@@ -24,9 +24,6 @@ BINS = 1800
 PORTS = 64
 """Service ports kept for each address."""
 
-FLOWS = 65536
-"""Connections and clients remembered for one flap; what is beyond is counted with each segment."""
-
 KINDS = ("syn", "syn_ack", "finished", "aborted", "data", "refused", "orphaned")
 
 
@@ -38,22 +35,25 @@ class _Bin:
     last: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Resets:
-    """Connections that the addresses' holder broke or refused since a flap began."""
+@dataclass(slots=True, eq=False)
+class Marks:
+    """Which rows of a batch are what, for one address: masks over all rows."""
 
-    reset: set[int] = field(default_factory=set)
-    refused: set[int] = field(default_factory=set)
-    clients: set[int] = field(default_factory=set)
-    beyond: int = 0
-
-    def add(self, flows: set[int], found: NDArray[np.uint64]) -> None:
-        """Note connections by their key, up to the limit."""
-        for key in found.tolist():
-            if len(flows) < FLOWS:
-                flows.add(key)
-            elif key not in flows:
-                self.beyond += 1
+    syn: NDArray[np.bool_]
+    """Clients ask to connect."""
+    syn_ack: NDArray[np.bool_]
+    finished: NDArray[np.bool_]
+    """FIN from the address."""
+    refused: NDArray[np.bool_]
+    """Answers to SYNs that nothing listens."""
+    aborted: NDArray[np.bool_]
+    """Resets with live sequence numbers from the address."""
+    bare: NDArray[np.bool_]
+    """Resets without ACK from the address: it does not know the connection."""
+    client: NDArray[np.bool_]
+    """Resets from clients."""
+    served: NDArray[np.bool_]
+    """From or to a port at which the address was seen to serve by then."""
 
 
 class Service:
@@ -67,43 +67,49 @@ class Service:
         """Ports at which the address was seen to serve, and since when."""
         self._bins: dict[int, _Bin] = {}
 
-    def segments(self, segments: TcpSegments, resets: Resets | None) -> None:
-        """Sum a batch; ``resets`` of the flap under way gets the connections broken."""
+    def segments(self, segments: TcpSegments) -> Marks | None:
+        """Sum a batch, and say which of its rows are what; None where none is from or to the address."""
         high, low = np.uint64(self.words[0]), np.uint64(self.words[1])
         incoming = (segments.destinations[:, 0] == high) & (segments.destinations[:, 1] == low)
         outgoing = (segments.sources[:, 0] == high) & (segments.sources[:, 1] == low)
         if not (incoming.any() or outgoing.any()):
-            return
+            return None
         self.seen = True
         flags = segments.flags & (Tcp.SYN | Tcp.ACK | Tcp.RST | Tcp.FIN)
         syn_ack = outgoing & (flags == Tcp.SYN | Tcp.ACK)
-        reset = outgoing & ((flags & Tcp.RST) != 0)
+        resets = (flags & Tcp.RST) != 0
+        reset = outgoing & resets
         acked = (flags & Tcp.ACK) != 0
         # The holder opens connections of its own from the address too: there it is a client, from a high port.
         low_port = segments.source_ports < segments.destination_ports
         closing = outgoing & ~reset & ~syn_ack & low_port & (((flags & Tcp.FIN) != 0) | (segments.payloads > 0))
-        served = self._served(segments.source_ports, segments.times, syn_ack | closing)
+        self._serves(segments.source_ports, segments.times, syn_ack | closing)
+        served = self._served(np.where(outgoing, segments.source_ports, segments.destination_ports), segments.times)
         server = served | low_port
         refused = reset & acked & (segments.sequence == 0) & (segments.windows == 0)
-        orphaned = reset & ~acked & server
+        marks = Marks(
+            syn=incoming & (flags == Tcp.SYN),
+            syn_ack=syn_ack,
+            finished=outgoing & served & ((flags & (Tcp.FIN | Tcp.RST)) == Tcp.FIN),
+            refused=refused & server,
+            aborted=reset & acked & ~refused & served,
+            bare=reset & ~acked & server,
+            client=incoming & resets & (served | (segments.destination_ports < segments.source_ports)),
+            served=served,
+        )
         kinds = {
-            "syn": incoming & (flags == Tcp.SYN),
+            "syn": marks.syn,
             "syn_ack": syn_ack,
-            "finished": outgoing & served & ((flags & (Tcp.FIN | Tcp.RST)) == Tcp.FIN),
-            "aborted": reset & acked & ~refused & served,
+            "finished": marks.finished,
+            "aborted": marks.aborted,
             "data": outgoing & served & (segments.payloads > 0) & ~reset,
             # A port where nothing ever listened says nothing of the proxy.
             "refused": refused & served,
-            "orphaned": orphaned,
+            "orphaned": marks.bare,
         }
         for name, mask in kinds.items():
             self._sum(name, segments.times[mask])
-        if resets is not None:
-            for flows, mask in ((resets.reset, orphaned), (resets.refused, refused & server)):
-                if mask.any():
-                    clients = _key(segments.destinations[mask])
-                    resets.add(flows, _with_port(clients, segments.destination_ports[mask]))
-                    resets.add(resets.clients, np.unique(clients))
+        return marks
 
     def between(self, begin: int, end: int) -> ServiceCounts:
         """What was seen from ``begin`` to ``end``; a tenth of a second is the resolution at the borders."""
@@ -128,12 +134,17 @@ class Service:
             last_action=max(actions, default=None),
         )
 
-    def _served(self, ports: NDArray[np.uint16], times: NDArray[np.int64], shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which segments come from a port at which the address serves, or had served by then."""
+    def _serves(self, ports: NDArray[np.uint16], times: NDArray[np.int64], shown: NDArray[np.bool_]) -> None:
+        """Note the ports of segments that show that the address serves there, and since when."""
+        if not shown.any():
+            return
         found, first = np.unique(ports[shown], return_index=True)
-        for port, index in zip(found.tolist(), first.tolist(), strict=True):
+        for port, time in zip(found.tolist(), times[shown][first].tolist(), strict=True):
             if len(self.ports) < PORTS:
-                self.ports.setdefault(port, int(times[shown][index]))
+                self.ports.setdefault(port, time)
+
+    def _served(self, ports: NDArray[np.uint16], times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the ports are such at which the address serves, or had served by then."""
         served = np.zeros(len(ports), dtype=np.bool_)
         for port, since in self.ports.items():
             served |= (ports == port) & (times >= since)
@@ -156,15 +167,3 @@ class Service:
             if len(self._bins) > BINS:
                 del self._bins[min(self._bins)]
         return entry
-
-
-def _key(addresses: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One word for each address; two IPv6 clients share one with a chance of 2**-64."""
-    keys: NDArray[np.uint64] = np.bitwise_xor(addresses[:, 0] * np.uint64(0x9E3779B97F4A7C15), addresses[:, 1])
-    return keys
-
-
-def _with_port(keys: NDArray[np.uint64], ports: NDArray[np.uint16]) -> NDArray[np.uint64]:
-    turned = np.bitwise_or(keys << np.uint64(16), keys >> np.uint64(48))
-    flows: NDArray[np.uint64] = np.bitwise_xor(turned, ports.astype(np.uint64))
-    return flows

@@ -9,7 +9,8 @@ from observer.model.time import rfc3339, seconds
 if TYPE_CHECKING:
     from observer.engine.coverage import Span
     from observer.engine.virtual_router import VirtualRouterTracker
-    from observer.model.flaps import Bounds, Elected, Flap, VirtualRouter
+    from observer.model.flaps import Bounds, Elected, Flap, ResetBurst, Storm, Turn, VirtualRouter
+    from observer.model.verdicts import Evidence
 
 SCHEMA = 1
 
@@ -30,17 +31,86 @@ def flap(value: Flap) -> dict[str, Any]:
         "check": verdict.check,
         "outage_seconds": _bounds(value.outage),
         "dual_active_seconds": _bounds(value.dual_active),
-        "misdirected_seconds": None if value.misdirected is None else seconds(value.misdirected),
+        "misdirected_seconds": _seconds(value.misdirected),
+        "misdirected": [
+            {
+                "time": rfc3339(spell.begin),
+                "seconds": seconds(spell.end - spell.begin),
+                "from": spell.instead_of,
+                "to": spell.router,
+            }
+            for spell in value.misdirections
+        ],
+        "served_again_seconds": None if value.served_again is None else _bounds(value.served_again),
         "connections": {
             "reset": value.connections.reset,
             "refused": value.connections.refused,
+            "aborted": value.connections.aborted,
             "clients": value.connections.clients,
+            "established": value.connections.established,
+            "left": value.connections.left,
         },
-        "evidence": [
-            {"time": rfc3339(entry.time), "statement": entry.statement, "node": entry.node} for entry in verdict.evidence
-        ],
+        "reconnects": None
+        if value.reconnects is None
+        else {
+            "attempts": value.reconnects.attempts,
+            "peak_per_second": value.reconnects.peak,
+            "settled_seconds": _seconds(value.reconnects.settled),
+        },
+        "window_seconds": seconds(value.window),
+        "evidence": _evidence(verdict.evidence),
         "ruled_out": [{"cause": entry.cause.value, "reason": entry.reason} for entry in verdict.ruled_out],
         "blind_spots": list(verdict.blind_spots),
+    }
+
+
+def burst(value: ResetBurst) -> dict[str, Any]:
+    """A reset burst."""
+    return {
+        "id": value.id,
+        "time": rfc3339(value.time),
+        "seconds": seconds(value.end - value.time),
+        "virtual_router": virtual_router(value.virtual_router),
+        "addresses": list(value.addresses),
+        "cause": value.cause.value,
+        "confidence": value.confidence.label,
+        "connections": {reason.value: number for reason, number in value.connections},
+        "clients": value.clients,
+        "evidence": _evidence(value.evidence),
+        "blind_spots": list(value.blind_spots),
+    }
+
+
+def storm(value: Storm) -> dict[str, Any]:
+    """A storm."""
+    return {
+        "id": value.id,
+        "time": rfc3339(value.time),
+        "end": rfc3339(value.end),
+        "virtual_router": virtual_router(value.virtual_router),
+        "addresses": list(value.addresses),
+        "flaps": value.flaps,
+        "unwarranted": value.unwarranted,
+        "period_seconds": seconds(value.period),
+        "driven_by_reconnects": value.driven,
+        "statement": value.statement,
+        "connections": {"reset": value.reset, "refused": value.refused},
+        "turns": [_turn(turn) for turn in value.turns],
+    }
+
+
+def _turn(value: Turn) -> dict[str, Any]:
+    return {
+        "flap": value.flap,
+        "time": rfc3339(value.time),
+        "from": value.former,
+        "to": value.current,
+        "cause": value.cause.value,
+        "reset": value.resets,
+        "reconnects": value.reconnects,
+        "peak_per_second": value.peak,
+        "check_failed": None if value.failed is None else rfc3339(value.failed),
+        "delay_seconds": _seconds(value.delay),
     }
 
 
@@ -92,6 +162,14 @@ def span(value: Span) -> dict[str, Any]:
         "lost": value.lost,
         "detail": value.detail,
     }
+
+
+def _evidence(entries: tuple[Evidence, ...]) -> list[dict[str, Any]]:
+    return [{"time": rfc3339(entry.time), "statement": entry.statement, "node": entry.node} for entry in entries]
+
+
+def _seconds(value: int | None) -> float | None:
+    return None if value is None else seconds(value)
 
 
 def _bounds(value: Bounds) -> dict[str, float | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, TextIO
 
-from observer.model.flaps import ActiveChanged, Elected, FlapJudged, FlapStage, FlapWithdrawn
+from observer.model.flaps import ActiveChanged, BurstSeen, Elected, FlapJudged, FlapStage, FlapWithdrawn, ResetsSeen, StormSeen
 from observer.model.time import clock_time, rfc3339
 from observer.sinks import encoding, text
 
@@ -46,7 +46,17 @@ class Lines:
                     self._write(text.election(event))
                 else:
                     self._json({"event": "election", "election": encoding.elected(event)})
-            case ActiveChanged():
+            case BurstSeen():
+                if self._terminal:
+                    self._write(text.burst_line(event.burst))
+                else:
+                    self._json({"event": "reset_burst", "reset_burst": encoding.burst(event.burst)})
+            case StormSeen():
+                if self._terminal:
+                    self._write(text.storm_line(event.storm) + ("  (over)" if event.over else ""))
+                else:
+                    self._json({"event": "storm", "over": event.over, "storm": encoding.storm(event.storm)})
+            case ActiveChanged() | ResetsSeen():
                 pass
 
     def _json(self, value: dict[str, object]) -> None:

@@ -10,11 +10,22 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 import observer
-from observer.model.flaps import ActiveChanged, Elected, FlapJudged, FlapStage, FlapWithdrawn, VirtualRouter
+from observer.model.flaps import (
+    ActiveChanged,
+    BurstCause,
+    BurstSeen,
+    Elected,
+    FlapJudged,
+    FlapStage,
+    FlapWithdrawn,
+    ResetReason,
+    ResetsSeen,
+    StormSeen,
+    VirtualRouter,
+)
 from observer.model.observations import (
     AddressChange,
     Advert,
@@ -22,8 +33,6 @@ from observer.model.observations import (
     Malformed,
     SourceChange,
     SourceState,
-    Tcp,
-    TcpSegments,
 )
 from observer.model.time import seconds
 from observer.model.verdicts import Cause, Confidence, Warranted
@@ -141,8 +150,33 @@ METRICS: tuple[Metric, ...] = (
         "Connections refused by the new holder after a flap, at its close.",
     ),
     Metric(
-        "vrrp_resets_total", Counter, ("interface",), "TCP resets from or to the virtual addresses and the routers, seen here."
+        "vrrp_flap_connections_left_total",
+        Counter,
+        ROUTER,
+        "Connections of the former holder that nothing told that they are gone, at the flap's close.",
     ),
+    Metric(
+        "vrrp_flap_misdirected_seconds_total",
+        Counter,
+        ROUTER,
+        "Seconds in which clients were sent to a router that had lost the election, at the flap's close.",
+    ),
+    Metric(
+        "vrrp_resets_total",
+        Counter,
+        (*ROUTER, "reason"),
+        "TCP resets from or to the addresses seen here, copies included.",
+        known={"reason": tuple(reason.value for reason in ResetReason)},
+    ),
+    Metric(
+        "vrrp_reset_bursts_total",
+        Counter,
+        (*ROUTER, "cause"),
+        "Times that many connections were reset without a flap.",
+        known={"cause": tuple(cause.value for cause in BurstCause)},
+    ),
+    Metric("vrrp_storms_total", Counter, ROUTER, "Storms: three or more flaps in close succession."),
+    Metric("vrrp_storm_active", Gauge, ROUTER, "1 while a storm is not over, else 0."),
     Metric("vrrp_observer_source_up", Gauge, ("source",), "Whether a source of observations is listening."),
     Metric("vrrp_observer_frames_lost_total", Counter, ("source",), "Frames or messages that a source lost."),
     Metric(
@@ -171,6 +205,9 @@ NOTES = (
 )
 """What a reader of the metrics should know of all of them."""
 
+COST = ("connections_reset", "connections_refused", "connections_left", "misdirected_seconds")
+"""What a flap's close adds up."""
+
 
 class Metrics:
     """Keeps the metrics of one agent in a registry of its own."""
@@ -197,9 +234,6 @@ class Metrics:
                 self._advert(observation)
             case Malformed():
                 self._of("vrrp_malformed_adverts_total", observation.interface or "", observation.reason).inc()
-            case TcpSegments():
-                resets = int(np.count_nonzero(observation.flags & np.uint8(Tcp.RST)))
-                self._of("vrrp_resets_total", observation.interface or "").inc(resets)
             case AddressChange():
                 held = self._held = self._held if self._held is not None else set()
                 (held.add if observation.present else held.discard)((observation.interface, observation.address))
@@ -225,6 +259,14 @@ class Metrics:
                 self._of("vrrp_flaps_open", *_labels(event.flap.virtual_router)).set(len(waiting))
             case Elected():
                 self._of("vrrp_elections_total", *_labels(event.virtual_router)).inc()
+            case ResetsSeen():
+                for reason, number in event.counts:
+                    self._of("vrrp_resets_total", *_labels(event.virtual_router), reason.value).inc(number)
+            case BurstSeen():
+                self._of("vrrp_reset_bursts_total", *_labels(event.burst.virtual_router), event.burst.cause.value).inc()
+            case StormSeen():
+                self._of("vrrp_storms_total", *_labels(event.storm.virtual_router)).inc(event.counts)
+                self._of("vrrp_storm_active", *_labels(event.storm.virtual_router)).set(not event.over)
             case ActiveChanged():
                 router = event.virtual_router
                 before = self._active.pop(router, None)
@@ -261,6 +303,8 @@ class Metrics:
                 values = {label: (value,) for label, value in given.items()} | KNOWN | dict(metric.known)
                 for labels in itertools.product(*(values.get(label, ()) for label in metric.labels)):
                     self._of(metric.name, *labels)
+        if member is None:
+            self._of("vrrp_storm_active", *_labels(router)).set(0)
 
     def _flap(self, event: FlapJudged) -> None:
         flap = event.flap
@@ -282,8 +326,10 @@ class Metrics:
         if event.stage is FlapStage.CLOSED:
             self._of("vrrp_outage_seconds_total", *labels).inc(seconds(flap.outage.minimum))
             self._of("vrrp_dual_active_seconds_total", *labels).inc(seconds(flap.dual_active.minimum))
-            self._of("vrrp_flap_connections_reset_total", *labels).inc(flap.connections.reset or 0)
-            self._of("vrrp_flap_connections_refused_total", *labels).inc(flap.connections.refused or 0)
+            told = flap.connections
+            amounts = (told.reset, told.refused, told.left, None if flap.misdirected is None else seconds(flap.misdirected))
+            for cost, amount in zip(COST, amounts, strict=True):
+                self._of(f"vrrp_flap_{cost}_total", *labels).inc(amount or 0)
 
     def _holdings(self) -> None:
         for router, addresses in self._routers.items():

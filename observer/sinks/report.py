@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, TextIO
 
-from observer.model.flaps import Elected, Flap, FlapJudged, FlapStage
+from observer.model.flaps import BurstSeen, Elected, Flap, FlapJudged, FlapStage, ResetBurst, Storm, StormSeen
 from observer.sinks import encoding, text
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ class Report:
     def __init__(self) -> None:
         self.flaps: list[Flap] = []
         self.elections: list[Elected] = []
+        self.bursts: list[ResetBurst] = []
+        self.storms: dict[str, Storm] = {}
 
     def observed(self, observation: Observation) -> None:
         """Nothing: observations are not kept."""
@@ -30,6 +32,10 @@ class Report:
             self.flaps.append(event.flap)
         elif isinstance(event, Elected):
             self.elections.append(event)
+        elif isinstance(event, BurstSeen):
+            self.bursts.append(event.burst)
+        elif isinstance(event, StormSeen):
+            self.storms[event.storm.id] = event.storm
 
     def ordered(self) -> list[Flap]:
         """The flaps in order of time."""
@@ -40,8 +46,8 @@ class Report:
         document = {
             "schema": encoding.SCHEMA,
             "flaps": [encoding.flap(flap) for flap in self.ordered()],
-            "reset_bursts": [],
-            "storms": [],
+            "reset_bursts": [encoding.burst(burst) for burst in self.bursts],
+            "storms": [encoding.storm(storm) for storm in self.storms.values()],
             "elections": [encoding.elected(event) for event in self.elections],
             "routers": [encoding.router(tracker) for tracker in engine.trackers],
             "malformed": dict(sorted(engine.malformed.items())),
@@ -54,9 +60,15 @@ class Report:
         """The story of every flap."""
         stream.writelines(text.election(event) + "\n" for event in self.elections)
         stream.writelines("\n" + "\n".join(text.story(flap, colour=colour)) + "\n" for flap in self.ordered())
+        stream.writelines("\n" + "\n".join(text.storm(storm, colour=colour)) + "\n" for storm in self.storms.values())
+        stream.writelines("\n" + "\n".join(text.burst(burst, colour=colour)) + "\n" for burst in self.bursts)
         count = len(self.flaps)
         unwarranted = sum(1 for flap in self.flaps if flap.verdict.warranted.value == "no")
         summary = f"{count} flap{'s' if count != 1 else ''}, {unwarranted} not warranted, {engine.adverts} adverts"
+        if self.storms:
+            summary += f", {len(self.storms)} storm{'s' if len(self.storms) != 1 else ''}"
+        if self.bursts:
+            summary += f", {len(self.bursts)} reset burst{'s' if len(self.bursts) != 1 else ''}"
         if engine.malformed:
             summary += ", malformed: " + ", ".join(f"{reason} {n}" for reason, n in sorted(engine.malformed.items()))
-        stream.write(("\n" if self.elections or self.flaps else "") + summary + "\n")
+        stream.write(("\n" if self.elections or self.flaps or self.bursts else "") + summary + "\n")

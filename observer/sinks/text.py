@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from observer.model.flaps import BurstCause
 from observer.model.time import clock_time, duration, rfc3339
 from observer.model.verdicts import Cause, Confidence, Warranted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from observer.model.flaps import Bounds, Elected, Flap
+    from observer.model.flaps import Bounds, Elected, Flap, ResetBurst, Storm
 
 MEANING = {
     Cause.CHECK_FAILED: "a check failed on the former router",
@@ -28,6 +29,13 @@ MEANING = {
     Cause.MOVED_OUTSIDE_VRRP: "the address was moved, or added elsewhere, with no VRRP behind it",
     Cause.PREEMPTED: "a better router took over from a healthy one",
     Cause.UNEXPLAINED: "the evidence does not tell why",
+}
+BURST_MEANING = {
+    BurstCause.PROXY_DOWN: "nothing listens behind the address any more",
+    BurstCause.BACKEND_SHUTDOWN: "the proxy ended connections and goes on accepting new ones",
+    BurstCause.REDIRECT_LOST: "the holder of the address forgot its connections",
+    BurstCause.CLIENT_ABORT: "clients reset their own connections",
+    BurstCause.UNATTRIBUTED: "what was seen does not tell why",
 }
 WARRANTED = {
     Warranted.YES: "the move was warranted: the former router could not serve",
@@ -65,20 +73,81 @@ def story(flap: Flap, *, colour: bool = False) -> Iterator[str]:
     yield f"  outage:     {_span(flap.outage)}"
     if flap.dual_active.minimum:
         yield f"  two Active: {_span(flap.dual_active)}"
-    if flap.misdirected:
-        yield f"  misdirected: {duration(flap.misdirected)}: the last announcement was of a router that lost the election"
+    if flap.served_again is not None:
+        yield f"  served:     again after {_span(flap.served_again)}, by the first answered handshake"
+    for spell in flap.misdirections:
+        lost = f"the last announcement sent clients to {spell.router}, not to {spell.instead_of}"
+        yield f"  misdirected: {duration(spell.end - spell.begin)}: {lost}"
     connections = flap.connections
     if connections.reset is not None:
         clients = f"{connections.clients} client{'' if connections.clients == 1 else 's'}"
-        yield f"  cost:       {connections.reset} connections reset, {connections.refused} refused, {clients}"
+        aborted = f", {connections.aborted} aborted by the proxy" if connections.aborted else ""
+        left = f", {connections.left} left hanging" if connections.left else ""
+        cost = f"{connections.reset} connections reset, {connections.refused} refused{aborted}{left}, {clients}"
+        yield f"  cost:       {cost}, within {duration(flap.window)}"
     else:
         yield "  cost:       not seen from here: the new router's own capture shows the resets"
+    if flap.reconnects is not None and flap.reconnects.attempts:
+        wave = flap.reconnects
+        settled = "not settled when last seen" if wave.settled is None else f"settled after {duration(wave.settled)}"
+        yield f"  reconnects: {wave.attempts} attempts, at most {wave.peak} in a second, {settled}"
     for entry in verdict.evidence:
         yield f"  evidence:   {clock_time(entry.time)}  {entry.statement}"
     for ruled in verdict.ruled_out:
         yield f"  ruled out:  {ruled.cause.value}: {ruled.reason}"
     for blind in verdict.blind_spots:
         yield f"  blind spot: {blind}"
+
+
+def burst_line(burst: ResetBurst) -> str:
+    """One line for a reset burst."""
+    counts = ", ".join(f"{number} {reason.value}" for reason, number in burst.connections)
+    return (
+        f"{clock_time(burst.time)}  {burst.virtual_router.label} connections reset without a flap: {counts}"
+        f"  {burst.cause.value} ({burst.confidence.label})"
+    )
+
+
+def burst(value: ResetBurst, *, colour: bool = False) -> Iterator[str]:
+    """A reset burst, a line each."""
+    title = f"{rfc3339(value.time)}  {value.virtual_router.label}  {', '.join(value.addresses)}  reset burst"
+    yield _styled(title, "1", colour)
+    yield f"  cause:      {value.cause.value}: {sure(value.confidence)} {BURST_MEANING[value.cause]}"
+    counts = ", ".join(f"{number} {reason.value}" for reason, number in value.connections)
+    clients = f"{value.clients} client{'' if value.clients == 1 else 's'}"
+    yield f"  cost:       {counts}, {clients}, within {duration(value.end - value.time)}"
+    for entry in value.evidence:
+        yield f"  evidence:   {clock_time(entry.time)}  {entry.statement}"
+    for blind in value.blind_spots:
+        yield f"  blind spot: {blind}"
+
+
+def storm_line(value: Storm) -> str:
+    """One line for a storm."""
+    reset = "" if value.reset is None else f", {value.reset} connections reset"
+    return (
+        f"{clock_time(value.time)}  {value.virtual_router.label} storm: {value.flaps} flaps until {clock_time(value.end)},"
+        f" one every {duration(value.period)}{reset}; {value.statement}"
+    )
+
+
+def storm(value: Storm, *, colour: bool = False) -> Iterator[str]:
+    """A storm, turn by turn."""
+    title = f"{rfc3339(value.time)}  {value.virtual_router.label}  {', '.join(value.addresses)}  storm"
+    yield _styled(title, "1", colour)
+    yield f"  flaps:      {value.flaps}, one every {duration(value.period)}, {value.unwarranted} not warranted"
+    if value.reset is not None:
+        yield f"  cost:       {value.reset} connections reset, {value.refused or 0} refused in all"
+    yield f"  loop:       {value.statement}"
+    for turn in value.turns:
+        words = [f"to {turn.current or 'nobody'}", turn.cause.value]
+        if turn.resets is not None:
+            words.append(f"{turn.resets} reset")
+        if turn.reconnects is not None:
+            words.append(f"{turn.reconnects} reconnects, at most {turn.peak} in a second")
+        if turn.delay is not None:
+            words.append(f"check failed {duration(turn.delay)} after the peak")
+        yield f"  turn:       {clock_time(turn.time)}  {', '.join(words)}"
 
 
 def election(event: Elected) -> str:

@@ -96,7 +96,9 @@ def without_times(flap, by):
     verdict = flap.verdict
     evidence = tuple((entry.time - by, entry.node) for entry in verdict.evidence)
     kept = (verdict.cause, verdict.confidence, verdict.warranted, verdict.check, evidence, len(verdict.ruled_out))
-    return kept, replace(flap, id="", time=flap.time - by, verdict=None)
+    wave = flap.reconnects and replace(flap.reconnects, peak_time=flap.reconnects.peak_time - by)
+    spells = tuple(replace(spell, begin=spell.begin - by, end=spell.end - by) for spell in flap.misdirections)
+    return kept, replace(flap, id="", time=flap.time - by, verdict=None, reconnects=wave, misdirections=spells)
 
 
 @how(max_examples=60, deadline=None)

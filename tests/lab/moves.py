@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LASTING = 0.15
 """Seconds; a node that loses a contested election has the address for up to 40 ms."""
+LATE = 250_000_000
+"""Nanoseconds by which an address event may be read after it happened: the first connections are reset meanwhile."""
 _STAMP = re.compile(r"(\S+Z) ")
 _PRIORITY = re.compile(r"Changing effective priority from (\d+) to (\d+)")
 _DISCARDED = re.compile(r"received lower priority \((\d+)\) advert from (\S+) - discarding")
@@ -46,15 +48,18 @@ class Move:
 
 def moves(out: Path) -> list[Move]:
     """The moves of a run that left its files there, without the first election."""
-    gains = _gains(_lines(out / "truth.jsonl"))
-    resets = [line["time"] for line in _lines(out / "c0.clients.jsonl") if line["event"] == "reset"]
+    truth = _lines(out / "truth.jsonl")
+    gains = _gains(truth)
+    # When a lab ends, its parts go one after another, and clients notice.
+    over = next((line["time"] for line in truth if line["event"] == "end"), 10**20)
+    resets = [line["time"] for line in _lines(out / "c0.clients.jsonl") if line["event"] == "reset" and line["time"] < over]
     found = []
     for number in range(1, len(gains)):
         (_, former), (at, current) = gains[number - 1], gains[number]
         end = gains[number + 1][0] if number + 1 < len(gains) else at + 10**12
         old, new = ((out / f"{node}.keepalived.log").read_text() for node in (former, current))
         cause, because = _why(old, _last_heard(new, address(former), at), at)
-        found.append(Move(at, former, current, cause, because, sum(1 for time in resets if at <= time < end)))
+        found.append(Move(at, former, current, cause, because, sum(1 for time in resets if at - LATE <= time < end - LATE)))
     return found
 
 

@@ -195,7 +195,8 @@ def test_what_they_say_of_a_flap():
     assert value(metrics, "vrrp_addresses_held", **router) == 0
     assert value(metrics, "vrrp_flap_connections_reset_total", **router) == 1
     assert value(metrics, "vrrp_flap_connections_refused_total", **router) == 1
-    assert value(metrics, "vrrp_resets_total", interface="eth0") == 2
+    assert value(metrics, "vrrp_resets_total", **router, reason="orphaned") == 1
+    assert value(metrics, "vrrp_resets_total", **router, reason="refused") == 1
     assert value(metrics, "vrrp_malformed_adverts_total", interface="eth0", reason="checksum") == 1
     assert value(metrics, "vrrp_observer_source_up", source="addresses") == 0
     assert value(metrics, "vrrp_observer_source_up", source="capture") == 1
@@ -293,4 +294,5 @@ def test_resets_are_counted_whatever_else_is_in_the_batch():
     trace = Trace().adverts(A, 65, 0, 3)
     for number in range(10):
         trace.tcp(VIP, CLIENT, Tcp.RST | Tcp.ACK if number % 2 else Tcp.FIN | Tcp.ACK, 1 + number / 10, ports=(6443, 40000))
-    assert value(measured(trace), "vrrp_resets_total", interface="eth0") == 5
+    router = {"family": "ipv4", "interface": "eth0", "vrid": "51"}
+    assert value(measured(trace), "vrrp_resets_total", **router, reason="aborted") == 5

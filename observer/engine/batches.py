@@ -1,0 +1,75 @@
+"""Segments of several vantage points put together, so that what is done for each batch is done once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from observer.model.observations import TcpSegments
+from observer.model.time import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROWS = 65536
+"""Segments gathered before they are looked at."""
+
+
+class Gathered:
+    """Batches that came one after another, with nothing else in between."""
+
+    def __init__(self) -> None:
+        self._batches: dict[str, list[TcpSegments]] = {}
+        self._rows = 0
+        self._begin = 0
+
+    def __bool__(self) -> bool:
+        return self._rows > 0
+
+    def full(self, segments: TcpSegments) -> bool:
+        """These would be too many, or span too long a time."""
+        if not self._rows:
+            return False
+        return self._rows + len(segments) > ROWS or int(segments.times[-1]) - self._begin > SECOND
+
+    def add(self, segments: TcpSegments) -> None:
+        """Put a batch with the others of its node."""
+        if not len(segments):
+            return
+        if not self._rows:
+            self._begin = segments.time
+        self._rows += len(segments)
+        self._batches.setdefault(segments.node, []).append(segments)
+
+    def take(self) -> list[TcpSegments]:
+        """One batch for each node, in order of time; nothing is left."""
+        taken = [joined(batches) for batches in self._batches.values()]
+        self._batches, self._rows = {}, 0
+        return taken
+
+
+def joined(batches: Sequence[TcpSegments]) -> TcpSegments:
+    """Batches as one, in order of time; node and interface are the first one's."""
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    times = np.concatenate([batch.times for batch in batches])
+    together = TcpSegments(
+        node=first.node,
+        interface=first.interface,
+        times=times,
+        sources=np.concatenate([batch.sources for batch in batches]),
+        destinations=np.concatenate([batch.destinations for batch in batches]),
+        source_ports=np.concatenate([batch.source_ports for batch in batches]),
+        destination_ports=np.concatenate([batch.destination_ports for batch in batches]),
+        flags=np.concatenate([batch.flags for batch in batches]),
+        sequence=np.concatenate([batch.sequence for batch in batches]),
+        acknowledgement=np.concatenate([batch.acknowledgement for batch in batches]),
+        windows=np.concatenate([batch.windows for batch in batches]),
+        payloads=np.concatenate([batch.payloads for batch in batches]),
+        macs=np.concatenate([batch.macs for batch in batches]),
+    )
+    if (times[1:] >= times[:-1]).all():
+        return together
+    return together.rows(np.argsort(times, kind="stable"))

@@ -1,0 +1,140 @@
+"""Resets from and to a virtual address, each with its reason, in columns.
+
+The shape of a segment proves little: an orphan, late data and a lost redirect look alike. What tells them apart is what was seen
+of the connection before, and whether the address had moved; where that is unknown, the reason is ``UNATTRIBUTED``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from observer.engine.flows import NEVER, Finishes, FlowMemory, Openings, Signs, client_keys, flow_keys, service_keys
+from observer.model.flaps import ResetReason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from observer.engine.service import Marks
+    from observer.model.observations import TcpSegments
+
+REASONS = tuple(ResetReason)
+_CODE = {reason: number for number, reason in enumerate(REASONS)}
+
+
+@dataclass(slots=True, eq=False)
+class Control:
+    """What opened and reset connections of one address in a batch; rows in order of time."""
+
+    times: NDArray[np.int64]
+    """Of the resets."""
+    flows: NDArray[np.uint64]
+    clients: NDArray[np.uint64]
+    reasons: NDArray[np.uint8]
+    """Places in ``REASONS``."""
+    served: NDArray[np.bool_]
+    """The reset concerns a port at which the address was seen to serve."""
+    attempts: Signs
+    """SYNs from clients; a repeated one has the key of the first."""
+    answered: NDArray[np.int64]
+    """Times at which handshakes were answered."""
+    answerers: NDArray[np.uint64]
+    """Link-layer sources of these answers."""
+
+    def of(self, reason: ResetReason) -> NDArray[np.bool_]:
+        """The resets with this reason."""
+        same: NDArray[np.bool_] = self.reasons == _CODE[reason]
+        return same
+
+    def counts(self) -> dict[ResetReason, int]:
+        """Segments by reason, without those of which there are none."""
+        numbers = np.bincount(self.reasons, minlength=len(REASONS)).tolist()
+        return {reason: number for reason, number in zip(REASONS, numbers, strict=True) if number}
+
+
+def sort_out(
+    segments: TcpSegments, marks: Marks, words: tuple[int, int], memory: FlowMemory, gained: int | None
+) -> Control | None:
+    """The control segments that ``marks`` shows; None for none. Openings and FINs are remembered.
+
+    ``gained`` is when a router other than before began to claim the address, if that was lately.
+    """
+    out = np.flatnonzero(marks.syn_ack | marks.finished | marks.refused | marks.aborted | marks.bare)
+    into = np.flatnonzero(marks.syn | marks.client)
+    if not (len(out) or len(into)):
+        return None
+    away = client_keys(segments.destinations[out])
+    flows = flow_keys(away, segments.destination_ports[out], service_keys(words, segments.source_ports[out]))
+    times, macs = segments.times[out], segments.macs[out]
+    opens, ends = marks.syn_ack[out], marks.finished[out]
+    openings = Openings(flows[opens], times[opens], segments.sequence[out][opens], macs[opens])
+    behind = (segments.sequence[out] + segments.payloads[out] + np.uint32(1))[ends]
+    finishes = Finishes(flows[ends], times[ends], behind, macs[ends])
+
+    bare, refused, aborted = marks.bare[out], marks.refused[out], marks.aborted[out]
+    reasons = np.zeros(len(out), dtype=np.uint8)
+    reasons[refused] = _CODE[ResetReason.REFUSED]
+    reasons[aborted] = _CODE[ResetReason.ABORTED]
+    if bare.any():
+        asked = Signs(flows[bare], times[bare])
+        reasons[bare] = _bare(asked, macs[bare], segments.sequence[out][bare], openings, finishes, memory, gained)
+    memory.note(openings, finishes)
+
+    here = client_keys(segments.sources[into])
+    back = flow_keys(here, segments.source_ports[into], service_keys(words, segments.destination_ports[into]))
+    client, syn = marks.client[into], marks.syn[into]
+    broken = bare | refused | aborted
+    theirs = np.full(int(np.count_nonzero(client)), _CODE[ResetReason.CLIENT], dtype=np.uint8)
+    rows = np.concatenate((out[broken], into[client]))
+    order: Any = np.argsort(rows) if len(theirs) else slice(None)
+    return Control(
+        times=segments.times[rows[order]],
+        flows=np.concatenate((flows[broken], back[client]))[order],
+        clients=np.concatenate((away[broken], here[client]))[order],
+        reasons=np.concatenate((reasons[broken], theirs))[order],
+        served=marks.served[rows[order]],
+        attempts=Signs(back[syn] ^ segments.sequence[into][syn].astype(np.uint64), segments.times[into][syn]),
+        answered=times[opens],
+        answerers=macs[opens],
+    )
+
+
+def _bare(
+    asked: Signs,
+    macs: NDArray[np.uint64],
+    sequence: NDArray[np.uint32],
+    openings: Openings,
+    finishes: Finishes,
+    memory: FlowMemory,
+    gained: int | None,
+) -> NDArray[np.uint8]:
+    """Why resets without ACK were sent, which answer segments of connections that the holder does not know.
+
+    Their sequence number is what the client had acknowledged (RFC 9293 3.10.7.1). Late data: the address had closed it in
+    order, and the client knew, or this same host had. Orphaned: another host opened it, by its link-layer address, or the
+    address had it before it moved. Redirect lost: the holder itself opened it since. Where no handshake was seen, it was orphaned
+    if the address moved lately and nothing since then was forgotten; else there is no telling.
+    """
+    history = memory.before(asked, openings, finishes)
+    since = gained if gained is not None else NEVER
+    opened = history.opened > NEVER
+    finished = (history.finished > NEVER) & (history.finished >= history.opened)
+    elsewhere = (opened & _another(history.holder, macs)) | (finished & _another(history.finisher, macs))
+    unheard = _another(history.finisher, macs) & ((sequence - history.behind).astype(np.int32) < 0)
+    remembered = gained is not None and memory.horizon < gained
+    reasons = np.full(len(asked.keys), _CODE[ResetReason.UNATTRIBUTED], dtype=np.uint8)
+    if remembered:
+        reasons[~opened] = _CODE[ResetReason.ORPHANED]
+    reasons[opened] = _CODE[ResetReason.REDIRECT_LOST]
+    reasons[opened & (history.opened < since)] = _CODE[ResetReason.ORPHANED]
+    reasons[elsewhere] = _CODE[ResetReason.ORPHANED]
+    reasons[finished & ~unheard] = _CODE[ResetReason.LATE_DATA]
+    return reasons
+
+
+def _another(holder: NDArray[np.uint64], macs: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Both link-layer addresses are known, and differ."""
+    other: NDArray[np.bool_] = (holder != macs) & (holder != 0) & (macs != 0)
+    return other
