@@ -12,6 +12,7 @@ from observer.engine.hosts import Hosts
 from observer.engine.journal import Journal
 from observer.engine.judge import dual_active, judge, misdirected, outage
 from observer.engine.ownership import Ownership
+from observer.engine.samples import Samples
 from observer.engine.service import Resets, Service
 from observer.engine.states import Action
 from observer.engine.vantage import Vantage
@@ -32,6 +33,7 @@ from observer.model.observations import (
     AddressChange,
     Advert,
     FramesLost,
+    HostSample,
     LinkChange,
     LogEvent,
     Malformed,
@@ -111,7 +113,10 @@ class Engine:
         self._ownership = Ownership()
         self._vantage = Vantage()
         self._journal = Journal()
-        self._views = Views(self.coverage, self._services, self._hosts, self._ownership, self._vantage, self._journal, explain)
+        self._samples = Samples()
+        self._views = Views(
+            self.coverage, self._services, self._hosts, self._ownership, self._vantage, self._journal, explain, self._samples
+        )
         self._now: int | None = None
         self._since: int | None = None
 
@@ -120,6 +125,11 @@ class Engine:
         """Addresses whose TCP matters: virtual addresses and the routers' own. Grows as adverts are heard."""
         routers = (router for group in self._all() for router in group.tracker.tracks)
         return frozenset(self._services) | frozenset(routers)
+
+    @property
+    def served(self) -> dict[str, frozenset[int]]:
+        """Virtual addresses with the ports at which they were seen to serve."""
+        return {address: frozenset(service.ports) for address, service in self._services.items()}
 
     @property
     def trackers(self) -> Iterable[VirtualRouterTracker]:
@@ -150,6 +160,8 @@ class Engine:
                 self._ownership.link(observation)
             case LogEvent():
                 self._journal.logged(observation)
+            case HostSample():
+                self._samples.sampled(observation)
             case Malformed():
                 self.malformed[observation.reason] = self.malformed.get(observation.reason, 0) + 1
                 self._journal.failed(observation)
