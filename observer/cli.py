@@ -67,6 +67,28 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("-l", "--listen", metavar="HOST:PORT", help=f"where to serve /metrics (default {Configuration().listen})")
     live.add_argument("--node", metavar="NAME", help="this node's name in evidence (default: its host name)")
     live.add_argument("--hold-back", type=float, metavar="SECONDS", help="wait for observations that are late (default 0.25)")
+    live.add_argument("--keepalived-conf", metavar="FILE", help="this node's keepalived.conf: names the check that failed")
+    live.add_argument(
+        "--log",
+        dest="logs",
+        action="append",
+        metavar="FILE",
+        help="keepalived's log, or a pattern of its files, or `journal` (may be repeated)",
+    )
+    live.add_argument(
+        "--service-port",
+        dest="service_ports",
+        action="append",
+        metavar="PORT",
+        help="port where the proxy itself listens (may be repeated; default: found)",
+    )
+    live.add_argument("--haproxy-socket", metavar="FILE", help="HAProxy's stats socket (default: the usual places)")
+    live.add_argument(
+        "--evidence",
+        action="append",
+        metavar="NAME",
+        help=f"look only at this on the node (may be repeated): {', '.join(Configuration().evidence)}",
+    )
     live.add_argument("--once", action="store_true", help="stop after the first flap is judged")
     live.add_argument("--duration", type=float, metavar="SECONDS", help="stop after so long")
     live.add_argument("--format", choices=("auto", "text", "json"), default="auto", help="text on a terminal, else JSON lines")
@@ -212,8 +234,7 @@ def _run(parsed: argparse.Namespace) -> int:
     from observer.agent import Agent
 
     flags = {key: getattr(parsed, key, None) for key in KEYS}
-    if flags["interfaces"] is not None:
-        flags["interfaces"] = tuple(flags["interfaces"])
+    flags = {key: tuple(value) if isinstance(value, list) else value for key, value in flags.items()}
     configuration = load(parsed.config, os.environ, flags)
     terminal = sys.stdout.isatty() if parsed.format == "auto" else parsed.format == "text"
     agent = Agent(configuration, sys.stdout, terminal=terminal, once=parsed.once)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from observer.engine.coverage import EVIDENCE
 from observer.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,6 +31,16 @@ class Configuration:
     """Name of this node in evidence; empty: its host name."""
     hold_back: float = 0.25
     """Seconds for which observations wait for others that are late."""
+    evidence: tuple[str, ...] = EVIDENCE
+    """What to look at on the node itself, beside the wire; empty: nothing."""
+    keepalived_conf: str = ""
+    """keepalived.conf of this node, which names the check that failed; empty: /etc/keepalived/keepalived.conf."""
+    logs: tuple[str, ...] = ("/var/log/pods/*keepalived*/*/*.log",)
+    """Files or glob patterns of keepalived's log to follow; `journal` is the node's journal."""
+    service_ports: tuple[str, ...] = ()
+    """Ports where the proxy itself listens on this node; empty: found from the sockets, or from the redirect rule."""
+    haproxy_socket: str = ""
+    """HAProxy's stats socket; empty: OpenShift's or Debian's usual place."""
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.hold_back <= 10:
@@ -39,6 +50,12 @@ class Configuration:
                 raise ConfigError(f"interfaces: {interface!r} is not an interface name")
         if self.listen:
             endpoint(self.listen)
+        for name in self.evidence:
+            if name not in EVIDENCE:
+                raise ConfigError(f"evidence: {name!r} is not one of {', '.join(EVIDENCE)}")
+        for port in self.service_ports:
+            if not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ConfigError(f"service_ports: {port!r} is not a port number")
 
 
 KEYS = tuple(field.name for field in fields(Configuration))
@@ -65,7 +82,9 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
             key = name.removeprefix(ENVIRONMENT).lower()
             if key not in KEYS:
                 raise ConfigError(f"environment: {name} is not a setting{_nearest(key, prefix=ENVIRONMENT)}")
-            settings[key] = _typed(key, text.split(",") if key == "interfaces" else text, f"environment: {name}")
+            settings[key] = _typed(
+                key, text.split(",") if isinstance(getattr(Configuration(), key), tuple) else text, f"environment: {name}"
+            )
             _checked(key, settings[key], "environment")
     settings |= {key: value for key, value in flags.items() if value is not None}
     return replace(Configuration(), **settings)
