@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from observer.config import Configuration, endpoint, toml
 from observer.engine.engine import Engine
+from observer.keepalived.watch import Conf
 from observer.model.errors import ConfigError, SourceError
 from observer.model.flaps import FlapJudged
-from observer.model.observations import TimePassed
-from observer.model.time import nanoseconds, seconds
+from observer.model.observations import AddressChange, Advert, TimePassed
+from observer.model.time import SECOND, nanoseconds, seconds
 from observer.run import Sink, run
 from observer.sinks.events import Lines
 from observer.sinks.health import Health
@@ -24,6 +25,15 @@ from observer.sinks.page import Page
 from observer.sinks.tls import Certificates
 from observer.sources.addresses import Addresses
 from observer.sources.capture import Capture
+from observer.sources.host.haproxy import Haproxy
+from observer.sources.host.logs import Logs
+from observer.sources.host.loop import Host, Look
+from observer.sources.host.pressure import Pressure
+from observer.sources.host.process import Processes
+from observer.sources.host.raw import Raw
+from observer.sources.host.redirect import Redirect
+from observer.sources.host.services import Services
+from observer.sources.host.sockets import Sockets
 from observer.sources.interfaces import watched
 from observer.sources.live import Live
 
@@ -36,6 +46,9 @@ if TYPE_CHECKING:
 
 NEEDED = frozenset({"addresses", "adverts", "segments"})
 """Sources that must listen for the agent to be ready."""
+
+ROUTERS = 256
+"""Routers whose priorities are remembered, to look at the node when one changes."""
 
 
 class Agent:
@@ -58,7 +71,8 @@ class Agent:
         self._reload = False
         node = configuration.node or socket.gethostname()
         self._live = Live(nanoseconds(configuration.hold_back))
-        self._engine = Engine()
+        conf = Conf(node, configuration.keepalived_conf, warn)
+        self._engine = Engine(conf)
         self._metrics = Metrics()
         self._notify = Notifier(os.environ)
         self._health = Health(NEEDED)
@@ -68,6 +82,10 @@ class Agent:
             self._sinks.append(_Once(self))
         self._addresses = Addresses(node, self._live.deliver)
         self._capture = Capture(node, self._live.deliver, self._watching)
+        self._services = Services(int(port) for port in configuration.service_ports)
+        self._host = Host(node, _looks(configuration, node, conf, self._services), self._live.deliver)
+        self._priorities: dict[str, int] = {}
+        self._learned = 0
         self._late = 0
 
     def run(self) -> None:
@@ -79,12 +97,14 @@ class Agent:
             if name not in links:
                 raise SourceError(f"interface {name!r} does not exist here; there are {', '.join(sorted(links))}")
         self._capture.start()
+        self._host.start()
         self._notify.ready()
         try:
             run(self._stream(), self._engine, self._sinks)
         finally:
             self._notify.stopping()
             self._capture.stop()
+            self._host.stop()
 
     def stop(self) -> None:
         """End the work, after what was seen so far is handled."""
@@ -138,9 +158,24 @@ class Agent:
                 if (addresses := self._engine.watched) != followed:
                     self._capture.follow(addresses)
                     followed = addresses
+                if item.time - self._learned >= SECOND:
+                    self._learned, self._services.virtual = item.time, self._engine.served
             else:
+                if self._sign_of_trouble(item):
+                    self._host.hurry()
                 late, self._late = self._live.late + self._live.dropped - self._late, self._live.late + self._live.dropped
                 self._metrics.handled(seconds(time.time_ns() - item.time), late)
+
+    def _sign_of_trouble(self, item: Observation) -> bool:
+        """Something changed hands, or may soon: what the node's own sources see in the next seconds matters."""
+        if isinstance(item, AddressChange):
+            return not item.initial
+        if not isinstance(item, Advert) or self._priorities.get(item.router) == item.priority:
+            return False
+        if len(self._priorities) >= ROUTERS:
+            self._priorities.clear()
+        self._priorities[item.router] = item.priority
+        return True
 
     def _watching(self, interface: str) -> bool:
         link = self._addresses.links().get(interface)
@@ -165,6 +200,21 @@ def reconfigured(present: Configuration, wanted: Configuration) -> tuple[Configu
             waiting.append(setting.name)
     told = "; ".join(changed) or "nothing changed"
     return present, f"{told}; {', '.join(waiting)}: changed, needs a restart" if waiting else told
+
+
+def _looks(configuration: Configuration, node: str, conf: Conf, services: Services) -> list[Look]:
+    """What to look at on the node; the redirect first, for it tells where the proxy's sockets are."""
+    looks: tuple[Look, ...] = (
+        conf,
+        Logs(node, configuration.logs),
+        Redirect(node, services),
+        Sockets(node, services),
+        Raw(node),
+        Processes(node),
+        Pressure(node),
+        Haproxy(node, configuration.haproxy_socket),
+    )
+    return [look for look in looks if look.name in configuration.evidence]
 
 
 class _Once:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from observer.engine.coverage import EVIDENCE
 from observer.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,6 +52,20 @@ class Configuration:
     tls_client_ca: str = setting("", "ask clients for a certificate from these authorities", "FILE")
     """Authorities, in PEM, one of which must have signed a client's certificate; empty: any client may read. /healthz and
     /readyz need none. Read anew when the file changes."""
+    evidence: tuple[str, ...] = setting(EVIDENCE, "look only at this on the node", "NAME")
+    """What to look at on the node itself, beside the wire; empty: nothing."""
+    keepalived_conf: str = setting("", "this node's keepalived.conf: names the check that failed", "FILE")
+    """keepalived.conf of this node, which names the check that failed; empty: /etc/keepalived/keepalived.conf."""
+    logs: tuple[str, ...] = setting(
+        ("/var/log/pods/*keepalived*/*/*.log",), "keepalived's log, or a pattern of its files, or `journal`", "FILE", ("--log",)
+    )
+    """Files or glob patterns of keepalived's log to follow; `journal` is the node's journal."""
+    service_ports: tuple[str, ...] = setting(
+        (), "port where the proxy itself listens, where it is not found", "PORT", ("--service-port",)
+    )
+    """Ports where the proxy itself listens on this node; empty: found from the sockets, or from the redirect rule."""
+    haproxy_socket: str = setting("", "HAProxy's stats socket, where it is not in one of the usual places", "FILE")
+    """HAProxy's stats socket; empty: OpenShift's or Debian's usual place."""
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.hold_back <= 10:
@@ -60,6 +75,12 @@ class Configuration:
                 raise ConfigError(f"interfaces: {interface!r} is not an interface name")
         if self.listen:
             endpoint(self.listen)
+        for name in self.evidence:
+            if name not in EVIDENCE:
+                raise ConfigError(f"evidence: {name!r} is not one of {', '.join(EVIDENCE)}")
+        for port in self.service_ports:
+            if not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ConfigError(f"service_ports: {port!r} is not a port number")
 
 
 KEYS = tuple(field.name for field in fields(Configuration))

@@ -34,6 +34,12 @@ def test_interfaces_in_the_environment():
     assert load(None, {"VRRP_OBSERVER_INTERFACES": ""}, {}).interfaces == ()
 
 
+def test_evidence_in_the_environment():
+    assert load(None, {"VRRP_OBSERVER_EVIDENCE": "log,sockets"}, {}).evidence == ("log", "sockets")
+    assert load(None, {"VRRP_OBSERVER_EVIDENCE": ""}, {}).evidence == ()
+    assert load(None, {"VRRP_OBSERVER_SERVICE_PORTS": "9445"}, {}).service_ports == ("9445",)
+
+
 MISTAKES = {
     "typo": ('node = "a"\nlissten = ":1"\n', ":2", "'lissten' is not a setting; did you mean 'listen'?"),
     "hyphen": ("\n\nhold-back = 1\n", ":3", "did you mean 'hold_back'?"),
@@ -48,6 +54,9 @@ MISTAKES = {
     "out of range": ("hold_back = 0\n", "hold_back", "between 0.01 and 10"),
     "not finite": ("hold_back = nan\n", "hold_back", "between 0.01 and 10"),
     "bad interface": ('interfaces = ["eth0 eth1"]\n', "interfaces", "is not an interface name"),
+    "no such evidence": ('evidence = ["sockts"]\n', "evidence", "'sockts' is not one of conf, log, sockets"),
+    "bad port": ('service_ports = ["https"]\n', "service_ports", "'https' is not a port number"),
+    "port out of range": ('service_ports = ["70000"]\n', "service_ports", "'70000' is not a port number"),
     "bad listen": ('listen = "9965"\n', "listen", "give host:port, [v6 address]:port or :port"),
 }
 
@@ -169,7 +178,7 @@ def test_every_setting_has_a_flag():
     assert set(KEYS) <= flags
 
 
-SAMPLES = {"listen": "127.0.0.1:1"}
+SAMPLES = {"listen": "127.0.0.1:1", "evidence": "conf", "service_ports": "9445"}
 """Words for settings that take only some."""
 
 

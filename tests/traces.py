@@ -20,6 +20,7 @@ from observer.model.observations import (
     ChecksumForm,
     Family,
     FramesLost,
+    HostSample,
     Neighbour,
     NeighbourKind,
     SourceChange,
@@ -224,6 +225,13 @@ class Trace:
     def frames_lost(self, when: float, count: int, name: str = "capture") -> Trace:
         """A source says that it lost frames."""
         self.items.append(FramesLost(time=at(when), node=self.node, source=name, count=count))
+        return self
+
+    def sample(self, when: float, source: str, subject: str = "", **fields: object) -> Trace:
+        """A look at the observing node itself."""
+        self.items.append(
+            HostSample(time=at(when), node=self.node, source=source, subject=subject, **fields)  # type: ignore[arg-type]
+        )
         return self
 
     # TCP

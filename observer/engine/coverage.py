@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from observer.model.observations import FramesLost, SourceChange, SourceState
 
-NO_FRAMES = frozenset({"addresses"})
+EVIDENCE = ("conf", "log", "sockets", "raw", "process", "pressure", "haproxy", "redirect")
+"""Sources that look at the node itself: each may be missing, which is then a blind spot."""
+
+NO_FRAMES = frozenset({"addresses", *EVIDENCE})
 """Sources that tell of the node and not of the wire."""
 
 
@@ -33,6 +36,10 @@ class Coverage:
 
     def changed(self, change: SourceChange) -> None:
         """A source began or ceased to listen."""
+        if change.source in EVIDENCE:
+            # Only their latest state matters; one that comes and goes must not push out what tells of silence.
+            for span in [span for span in self._spans if (span.node, span.source) == (change.node, change.source)]:
+                self._spans.remove(span)
         if change.state is SourceState.STARTED:
             self._spans.append(Span(change.node, change.source, change.time, None, 0, change.state, change.detail))
             return
@@ -71,6 +78,15 @@ class Coverage:
         """Whether every source of frames had ceased to listen by a time, so that silence says nothing."""
         frames = [span for span in self._spans if span.source not in NO_FRAMES]
         return bool(frames) and all(span.end is not None and span.end < time for span in frames)
+
+    def missing(self, node: str | None, time: int) -> dict[str, str]:
+        """Sources of evidence that a node was to have and that did not work by a time, with the reason."""
+        latest = {span.source: span for span in self._spans if span.node == node and span.source in EVIDENCE}
+        return {
+            name: span.detail
+            for name, span in latest.items()
+            if span.state is SourceState.FAILED and span.end is not None and span.end <= time
+        }
 
     def lost_between(self, begin: int, end: int) -> int:
         """Frames that sources said they lost in a span."""

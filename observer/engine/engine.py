@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from observer.engine.agenda import Agenda
 from observer.engine.batches import Gathered, joined
 from observer.engine.bursts import Bursts
+from observer.engine.cost import established
 from observer.engine.coverage import Coverage
 from observer.engine.flaps import SETTLING, OpenFlap, healed
 from observer.engine.flows import FlowMemory
@@ -17,6 +18,7 @@ from observer.engine.judge import BRIEF, dual_active, fell, judge, misdirections
 from observer.engine.outside import Outsiders
 from observer.engine.ownership import Ownership
 from observer.engine.resets import sort_out
+from observer.engine.samples import Samples
 from observer.engine.service import Service
 from observer.engine.states import Action
 from observer.engine.storms import Storms
@@ -38,6 +40,7 @@ from observer.model.observations import (
     Advert,
     Family,
     FramesLost,
+    HostSample,
     LinkChange,
     LogEvent,
     Malformed,
@@ -145,7 +148,10 @@ class Engine:
         self._vantage = Vantage()
         self._journal = Journal()
         self._outsiders = Outsiders(self._ownership.interfaces)
-        self._views = Views(self.coverage, self._services, self._hosts, self._ownership, self._vantage, self._journal, explain)
+        self._samples = Samples()
+        self._views = Views(
+            self.coverage, self._services, self._hosts, self._ownership, self._vantage, self._journal, explain, self._samples
+        )
         self._now: int | None = None
         self._since: int | None = None
 
@@ -154,6 +160,11 @@ class Engine:
         """Addresses whose TCP matters: virtual addresses and the routers' own. Grows as adverts are heard."""
         routers = (router for group in self._all() for router in group.tracker.tracks)
         return frozenset(self._services) | frozenset(routers)
+
+    @property
+    def served(self) -> dict[str, frozenset[int]]:
+        """Virtual addresses with the ports at which they were seen to serve."""
+        return {address: frozenset(service.ports) for address, service in self._services.items()}
 
     @property
     def trackers(self) -> Iterable[VirtualRouterTracker]:
@@ -186,6 +197,8 @@ class Engine:
                 self._ownership.link(observation)
             case LogEvent():
                 self._journal.logged(observation)
+            case HostSample():
+                self._samples.sampled(observation)
             case Malformed():
                 self.malformed[observation.reason] = self.malformed.get(observation.reason, 0) + 1
                 self._journal.failed(observation)
@@ -562,6 +575,7 @@ class Engine:
         view = self._views.of(
             group.tracker, flap, now, since=self._since, foreign=self._foreign(group, flap), siblings=self._siblings(group, flap)
         )
+        flap.cost.established = established(view.samples, flap.base)
         verdict = flap.standing or judge(view)
         certain = verdict.confidence is Confidence.CERTAIN
         settled = elapsed >= SETTLING or (certain and verdict.warranted is not Warranted.UNKNOWN and view.taken_over is not None)

@@ -67,6 +67,9 @@ def _blind(view: FlapView) -> list[str]:
     blind = []
     if view.former is not None and view.former not in view.local:
         blind.append(f"the node of {view.former} was not observed from inside: its addresses, link and processes are unknown")
+    if view.missing:
+        missing = "; ".join(f"{name} ({reason})" for name, reason in sorted(view.missing.items()))
+        blind.append(f"on the node of {view.former} this could not be looked at: {missing}")
     if view.frames_lost:
         blind.append(f"{view.frames_lost} frames were lost by the capture around the flap")
     if view.time - view.observed_since < SHORT:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from observer.engine.hosts import Host, Hosts
     from observer.engine.journal import Journal
     from observer.engine.ownership import Ownership
+    from observer.engine.samples import Samples
     from observer.engine.service import Service
     from observer.engine.vantage import Vantage
     from observer.engine.virtual_router import VirtualRouterTracker
@@ -53,6 +54,7 @@ class Views:
     vantage: Vantage
     journal: Journal
     explain: Explain | None
+    samples: Samples
 
     def of(
         self,
@@ -128,6 +130,9 @@ class Views:
             trouble=trouble,
             log=self.journal.between(former, trouble - BEFORE, now),
             claimant_log=self.journal.between(claimant, trouble - BEFORE, now),
+            samples=self.samples.between(former, trouble - BEFORE, now),
+            claimant_samples=self.samples.between(claimant, trouble - BEFORE, now),
+            missing=self.coverage.missing(former, now),
             steps=self.explain.step(former, key, drop[0].priority, drop[1].priority)
             if self.explain and drop and former
             else None,

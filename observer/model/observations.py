@@ -221,6 +221,8 @@ class AddressChange:
     """Part of the state found at the start (or after lost messages), not a change seen to happen."""
     requester: int | None = None
     """Netlink port of who asked for it (nlmsg_pid); 0 is the kernel itself."""
+    requester_name: str | None = None
+    """Name of that process; None where it was gone or hidden when looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +311,64 @@ class LogEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostSample:
+    """What one look at the node itself showed. Each source fills its own fields; ``None`` means that it was not looked at.
+
+    What a sample says holds until the next one of the same source and ``subject``: those that say the same again are told only
+    once in a while, and each one while there is trouble.
+    """
+
+    time: int
+    node: str
+    source: str
+    """Which look it was: ``sockets``, ``raw``, ``process``, ``pressure``, ``haproxy``, ``redirect``."""
+    subject: str = ""
+    """What was looked at, where a source looks at several things: a port of the proxy, a program's name."""
+
+    listening: bool | None = None
+    """sockets: whether something listens at the proxy's port."""
+    listener: int | None = None
+    """sockets: inode of the oldest listening socket: another number is another process."""
+    queued: int | None = None
+    """sockets: connections that the kernel completed and that no process has accepted yet."""
+    backlog: int | None = None
+    """sockets: how many may wait so."""
+    established: int | None = None
+    """sockets: accepted connections of other hosts at the port."""
+    sending: int | None = None
+    """sockets: of these, how many were sent data within the last second and a half, retransmissions left out."""
+
+    vrrp_queued: int | None = None
+    """raw: bytes that wait in keepalived's VRRP sockets."""
+    vrrp_dropped: int | None = None
+    """raw: packets that these sockets have dropped so far."""
+
+    running: int | None = None
+    """process: how many processes of the program run in this network namespace."""
+    states: str | None = None
+    """process: their states, one letter each in order of age, as proc(5) has them: ``T`` is stopped."""
+    started: int | None = None
+    """process: when the youngest of them started."""
+
+    pressure_cpu: float | None = None
+    """pressure: share of the time since the sample before in which some task waited for a CPU (PSI)."""
+    pressure_io: float | None = None
+    pressure_memory: float | None = None
+    lag: int | None = None
+    """pressure: nanoseconds for which the agent itself was not run although it was due."""
+
+    answers: bool | None = None
+    """haproxy: whether HAProxy answered at its stats socket in time."""
+    servers: int | None = None
+    """haproxy: servers of the backend that is worst off."""
+    servers_up: int | None = None
+    """haproxy: of these, those that are up, by a last check that succeeded."""
+
+    redirected: bool | None = None
+    """redirect: whether a rule sends connections to a virtual address to the proxy's own port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceChange:
     """A source began or ceased to listen; what is silent in between was really silent."""
 
@@ -337,5 +397,15 @@ class TimePassed:
 
 
 Observation: TypeAlias = (
-    Advert | Malformed | Neighbour | Refused | TcpSegments | AddressChange | LinkChange | LogEvent | SourceChange | FramesLost
+    Advert
+    | Malformed
+    | Neighbour
+    | Refused
+    | TcpSegments
+    | AddressChange
+    | LinkChange
+    | LogEvent
+    | HostSample
+    | SourceChange
+    | FramesLost
 )

@@ -31,7 +31,8 @@ def find(view: FlapView) -> Finding | str:
     for change in view.address_changes:
         lead = resignation.first - change.time
         if change.node == node and not change.present and not change.initial and 0 < lead <= LEAD:
-            gone = Evidence(change.time, f"{change.address} was removed {duration(lead)} before that", node)
+            by = f" by {change.requester_name}" if change.requester_name else ""
+            gone = Evidence(change.time, f"{change.address} was removed{by} {duration(lead)} before that", node)
             return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (gone, given_up))
     logged = view.logged(LogKind.ADDRESS_REMOVED, begin=resignation.first - LEAD, end=resignation.first + LEAD)
     if logged is not None:

@@ -13,7 +13,7 @@ Not to be confused with: `daemon_stalled` (the same process resumes; until it do
 from observer.model.observations import LogKind, NeighbourKind
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import restarted, unheard
+from observer.rules.process import gone, restarted, unheard
 from observer.rules.silence import fell_silent, was_away
 from observer.rules.view import FlapView, Run
 
@@ -47,6 +47,14 @@ def find(view: FlapView) -> Finding | str:
     holds, alive = _still_holds(view, last), _alive(view, last)
     sure = Confidence.CERTAIN if view.lossless else Confidence.LIKELY
     unsure = () if view.lossless else ("frames were lost: a resignation may have been among them",)
+    missing = gone(view, last.last - SECOND, (view.taken_over or view.now) + SECOND)
+    if missing is not None:
+        left = (
+            "no process of keepalived is left on its node"
+            if not missing.running
+            else "a process of keepalived is gone from its node"
+        )
+        return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, Evidence(missing.time, left, missing.node)), unsure)
     if view.life.refused_vrrp and view.life.first_refused is not None:
         refused = Evidence(
             view.life.first_refused,

@@ -13,9 +13,9 @@ was not heard, so its identification has moved on).
 from observer.model.observations import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import burst, counts, unheard
-from observer.rules.silence import fell_silent, was_away
-from observer.rules.view import FlapView
+from observer.rules.process import burst, counts, stopped, unheard
+from observer.rules.silence import SILENT, fell_silent, was_away
+from observer.rules.view import FlapView, Run
 
 
 def find(view: FlapView) -> Finding | str:
@@ -28,6 +28,15 @@ def find(view: FlapView) -> Finding | str:
     if froze is not None and (froze.seconds or 0) * SECOND >= last.interval:
         said = Evidence(froze.time, f"its log says: {froze.detail}", froze.node)
         return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, said))
+    halted = stopped(view, last.last, view.taken_over or view.now)
+    if halted is not None:
+        state = Evidence(
+            halted.time, f"keepalived was stopped by a signal on its node (process state {halted.states})", halted.node
+        )
+        return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, state))
+    froze_too = _observer_froze(view, last)
+    if froze_too is not None:
+        return Finding(Cause.DAEMON_STALLED, Confidence.LIKELY, (evidence, froze_too))
     if was_away(view, last):
         return f"nothing at all came from the node of {last.router} meanwhile: it was away as a whole"
     back = view.came_back
@@ -64,3 +73,13 @@ def find(view: FlapView) -> Finding | str:
         (evidence, resumed),
         ("whether it is the same process is not on the wire", "a partition that healed looks the same"),
     )
+
+
+def _observer_froze(view: FlapView, last: Run) -> Evidence | None:
+    """The observer on the same node was not run either, from the last adverts on: the node froze."""
+    for sample in view.samples:
+        lag = sample.lag or 0
+        if lag >= SILENT * last.interval and last.last <= sample.time and sample.time - lag <= last.last + 2 * last.interval:
+            whole = f"the whole node froze: the observer itself was not run for {duration(lag)}"
+            return Evidence(sample.time - lag, whole, sample.node)
+    return None

@@ -1,11 +1,14 @@
-"""What the identification of a router's adverts tells of its process. No cause is decided here.
+"""What tells of a router's process: the identification of its adverts, and looks at its node. No cause is decided here.
 
 keepalived numbers its adverts in the IPv4 identification, one more for each, from 1 at its start and again after a reload.
 Routers that number otherwise, and IPv6, where there is none, tell nothing.
 """
 
+from itertools import pairwise
+
+from observer.model.observations import HostSample
 from observer.model.time import MILLISECOND
-from observer.rules.view import Run
+from observer.rules.view import FlapView, Run
 
 FRESH = 8
 """A process that has sent fewer adverts than this has just started."""
@@ -56,3 +59,28 @@ def resigned_after_gap(held: Run, resignation: Run) -> bool:
 def burst(run: Run) -> bool:
     """Whether a run begins with adverts that had been due before."""
     return run.off_schedule is not None and run.off_schedule - run.first <= BURST
+
+
+def looks(view: FlapView, begin: int, end: int) -> tuple[tuple[HostSample, HostSample], ...]:
+    """Looks at the former router's keepalived within a span, each with the one before it."""
+    seen = [sample for sample in view.samples if (sample.source, sample.subject) == ("process", "keepalived")]
+    return tuple((before, after) for before, after in pairwise(seen) if begin <= after.time <= end)
+
+
+def gone(view: FlapView, begin: int, end: int) -> HostSample | None:
+    """The look within a span at which a process of keepalived was there no more, or another had taken its place."""
+    for before, after in looks(view, begin, end):
+        if before.running and ((after.running or 0) < before.running or after.started != before.started):
+            return after
+    return None
+
+
+def stopped(view: FlapView, begin: int, end: int) -> HostSample | None:
+    """The look within a span at which keepalived's youngest process, which is the one for VRRP, was stopped by a signal."""
+    if gone(view, begin, end) is not None:
+        # A parent that is stopped does not see its child die.
+        return None
+    for before, after in looks(view, begin, end):
+        if after.running == before.running and (after.states or "")[-1:] in ("T", "t"):
+            return after
+    return None

@@ -9,9 +9,12 @@ process.
 Not to be confused with: `adverts_rejected` (the adverts differ), `partition` (they never arrived).
 """
 
+from itertools import pairwise
+
+from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.rejected import damaged, differences, unfounded
-from observer.rules.view import FlapView
+from observer.rules.view import FlapView, Run
 
 
 def find(view: FlapView) -> Finding | str:
@@ -30,7 +33,7 @@ def find(view: FlapView) -> Finding | str:
         return Finding(Cause.RECEIVER_DEAF, Confidence.POSSIBLE, (claimed,), (unseen,))
     if not claim.heard:
         return f"no advert of {claim.owner.router} arrived at {claim.claimant.router}"
-    evidence = (
+    evidence: tuple[Evidence, ...] = (
         Evidence(
             claim.owner.last,
             f"adverts of {claim.owner.router} at {claim.owner.priority} arrived at {claim.claimant.router}, on schedule",
@@ -38,8 +41,25 @@ def find(view: FlapView) -> Finding | str:
         ),
         Evidence(claim.claimant.first, f"{claim.claimant.router} claimed the address all the same", claim.claimant.node),
     )
-    blind = "why they were not read is not on the wire"
+    unread = _unread(view, claim.claimant)
+    blinds = () if unread else ("why they were not read is not on the wire",)
+    evidence = (*evidence, *unread)
     if claim.intact:
-        return Finding(Cause.RECEIVER_DEAF, Confidence.CERTAIN, evidence, (blind,))
+        return Finding(Cause.RECEIVER_DEAF, Confidence.CERTAIN, evidence, blinds)
     unheard = f"a resignation of {claim.owner.router} that this capture lost would look the same"
-    return Finding(Cause.RECEIVER_DEAF, Confidence.LIKELY, evidence, (blind, unheard))
+    return Finding(Cause.RECEIVER_DEAF, Confidence.LIKELY, evidence, (*blinds, unheard))
+
+
+def _unread(view: FlapView, claimant: Run) -> tuple[Evidence, ...]:
+    """What waits in the claimant's VRRP sockets, or was dropped there, before it claimed the address."""
+    looks = [sample for sample in view.claimant_samples if sample.source == "raw" and sample.time <= claimant.first + SECOND]
+    for before, after in pairwise(looks):
+        if after.time < claimant.first - 4 * claimant.interval:
+            continue
+        dropped = (after.vrrp_dropped or 0) - (before.vrrp_dropped or 0)
+        if dropped > 0:
+            return (Evidence(after.time, f"keepalived's VRRP sockets on its node dropped {dropped} packets", after.node),)
+        if before.vrrp_queued and after.vrrp_queued and after.vrrp_queued >= before.vrrp_queued:
+            waits = f"{after.vrrp_queued} bytes wait unread in keepalived's VRRP sockets on its node"
+            return (Evidence(after.time, waits, after.node),)
+    return ()

@@ -5,7 +5,7 @@ Nothing here decides anything; a cause's knowledge lives in its own file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from observer.model.time import SECOND
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from observer.model.flaps import VirtualRouter
-    from observer.model.observations import AddressChange, LinkChange, LogEvent, LogKind, Malformed, Neighbour
+    from observer.model.observations import AddressChange, HostSample, LinkChange, LogEvent, LogKind, Malformed, Neighbour
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +185,12 @@ class FlapView:
     """Adverts that gaps in the identification show to have been sent and not heard, by routers that went on all the time."""
     frames_lost: int
     """Frames that the sources say they lost around the flap."""
+    samples: tuple[HostSample, ...] = ()
+    """Looks at the former router's node itself, from some seconds before the first sign of trouble, oldest first."""
+    claimant_samples: tuple[HostSample, ...] = ()
+    """The same of the router that took over, or claimed the addresses."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Looks that the former router's node was to have and that failed, with the reason."""
 
     def logged(self, *kinds: LogKind, begin: int, end: int) -> LogEvent | None:
         """The first line of one of the kinds in the former router's log; a stamp may be rounded down to its second."""

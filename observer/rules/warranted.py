@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding, Warranted
+from observer.rules import proxy
 from observer.rules.view import FlapView
 
 PROBES = 2
@@ -37,6 +38,9 @@ MOVED_BY_VRRP = frozenset(
 
 NODE_GONE = frozenset({Cause.NODE_LOST, Cause.LINK_DOWN})
 
+STAYED = 2 * SECOND
+"""After an orderly stop the proxy must have outlived the move by so long: a node that shuts down stops one after the other."""
+
 
 def warranted(view: FlapView, finding: Finding) -> tuple[Warranted, tuple[Evidence, ...], tuple[str, ...]]:
     """The answer, its evidence and its blind spots."""
@@ -48,15 +52,24 @@ def warranted(view: FlapView, finding: Finding) -> tuple[Warranted, tuple[Eviden
     if finding.cause is Cause.MOVED_OUTSIDE_VRRP:
         # The Active Router went on; without VRRP nothing tells what the former holder could have done.
         return (Warranted.NO if sure and view.held is not None else Warranted.UNKNOWN), (), ()
-    answer, evidence, blind = _proxy(view)
+    answer, evidence, blind = _proxy(view, looked(view, finding))
     if finding.cause in MOVED_BY_VRRP:
         # What these need not show is a proxy at work; only a dead one changes the answer.
         return (answer, evidence, ()) if answer is Warranted.YES else (Warranted.NO if sure else answer, evidence, ())
     return answer, evidence, blind
 
 
-def _proxy(view: FlapView) -> tuple[Warranted, tuple[Evidence, ...], tuple[str, ...]]:
-    """Whether the former router's proxy was up, as far as its connections tell."""
+def looked(view: FlapView, finding: Finding) -> proxy.Proxy:
+    """What looks at the node itself tell of the proxy."""
+    if finding.cause is not Cause.STOPPED:
+        return proxy.seen(view)
+    stopped = proxy.seen(view, stayed=STAYED, latest=view.trouble)
+    late = view.taken_over is not None and any(each.time >= view.taken_over + STAYED - SECOND for each in stopped.well)
+    return stopped if late or not stopped.well else proxy.Proxy(blind_spots=("whether the proxy stayed up was not seen yet",))
+
+
+def _proxy(view: FlapView, here: proxy.Proxy) -> tuple[Warranted, tuple[Evidence, ...], tuple[str, ...]]:
+    """Whether the former router's proxy was up, as far as its connections and its node tell."""
     before, during, probes = view.service_before, view.service_during, view.probes
     who = view.former or "the former router"
     refused = before.refused + during.refused
@@ -68,14 +81,20 @@ def _proxy(view: FlapView) -> tuple[Warranted, tuple[Evidence, ...], tuple[str, 
             down = f"{who} refused {refused} connections to the address: nothing listened any more"
             return Warranted.YES, (Evidence(first, down),), ()
         return Warranted.UNKNOWN, (), ("the proxy refused some connections and took others",)
+    if here.broken:
+        return Warranted.YES, here.broken, ()
     if during.data >= FLOWING:
         flows = f"the proxy of {who} was up: it sent data to clients after the first sign of trouble ({during.data} segments)"
         return Warranted.NO, (Evidence(during.last_action or view.time, flows),), ()
+    if here.well:
+        return Warranted.NO, here.well, ()
     acts = [time for time in _acts(view) if view.trouble <= time <= (view.taken_over or view.now)]
     answered = sum(1 for probe in view.probes_around if probe.answered and probe.opened > view.trouble - LULL)
     if len(acts) >= PROBES and answered and _steady(view):
         alive = f"the proxy of {who} was up: it went on checking its backends from before the first sign of trouble to the move"
         return Warranted.NO, (Evidence(acts[-1], alive),), ()
+    if here.blind_spots:
+        return Warranted.UNKNOWN, (), here.blind_spots
     if len(probes) >= PROBES and not answered:
         return Warranted.UNKNOWN, (), (f"none of the backends that the proxy of {who} checked was seen to answer",)
     if during.last_action is not None and during.syn_ack:

@@ -143,8 +143,8 @@ def _change(value: dict[str, Any], node: str) -> Change | None:
         return None
     match value:
         case {"kind": "AddressChange", "address": str(text), "present": bool(present)}:
-            address, requester = _canonical(text), value.get("requester")
-            if address is None or not (requester is None or type(requester) is int):
+            address, requester, name = _canonical(text), value.get("requester"), value.get("requester_name")
+            if address is None or not (requester is None or type(requester) is int) or not (name is None or type(name) is str):
                 return None
             return AddressChange(
                 time=instant,
@@ -154,6 +154,7 @@ def _change(value: dict[str, Any], node: str) -> Change | None:
                 present=present,
                 initial=initial,
                 requester=requester,
+                requester_name=name,
             )
         case {"kind": "LinkChange", "up": bool(up)}:
             mac = value.get("mac")

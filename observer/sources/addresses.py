@@ -14,6 +14,7 @@ from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP
 
 from observer.model.errors import SourceError
 from observer.model.observations import AddressChange, FramesLost, LinkChange, Observation, SourceChange, SourceState
+from observer.sources.host.requester import Requesters
 from observer.sources.interfaces import Link
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Addresses:
         """Replaced whole at every change, so that other threads may read it."""
         self._known: dict[int, LinkChange] = {}
         self._present: set[tuple[str, str]] = set()
+        self._requesters = Requesters()
         self._began = threading.Event()
         self._failed: Exception | None = None
 
@@ -123,6 +125,7 @@ class Addresses:
                 present=present,
                 initial=initial,
                 requester=None if initial else requester,
+                requester_name=None if initial else self._requesters.name(requester),
             )
         )
 

@@ -79,7 +79,7 @@ def read_log(
             census.skipped += 1
         else:
             census.events += 1
-            yield _event(instant, node, line.message)
+            yield log_event(instant, node, line.message)
     if any_text and not census.understood:
         raise SourceError(
             f"{'standard input' if path == '-' else path}: no line has a time stamp that is understood; these are: {UNDERSTOOD}"
@@ -92,7 +92,7 @@ def read_log(
                 census.skipped += 1
             else:
                 census.events += 1
-                yield _event(instant, node, undated.message)
+                yield log_event(instant, node, undated.message)
 
 
 class _Almanac:
@@ -155,7 +155,8 @@ def _changed(path: str) -> int:
         return time.time_ns()
 
 
-def _event(instant: int, node: str, message: Message) -> LogEvent:
+def log_event(instant: int, node: str, message: Message) -> LogEvent:
+    """What a line says, at a time and on a node."""
     return LogEvent(
         time=instant,
         node=node,

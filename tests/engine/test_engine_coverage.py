@@ -2,6 +2,7 @@
 
 from traces import EPOCH, A, Trace
 
+from observer.engine.coverage import Coverage
 from observer.engine.engine import Engine
 from observer.model.observations import LogEvent, LogKind, SourceChange, SourceState
 from observer.model.time import SECOND
@@ -26,3 +27,17 @@ def test_a_log_that_goes_on_after_the_capture_makes_no_silence():
 def test_silence_while_the_capture_goes_on_is_one():
     (flap,) = told()
     assert (flap.former, flap.current) == (A, None)
+
+
+def test_looks_at_a_node_that_come_and_go_do_not_push_out_what_tells_of_silence():
+    coverage = Coverage()
+    coverage.changed(SourceChange(time=0, node="m1", source="adverts", state=SourceState.STARTED))
+    for number in range(1, 1000):
+        state = SourceState.FAILED if number % 2 else SourceState.STARTED
+        coverage.changed(SourceChange(time=number, node="m1", source="log", state=state, detail="gone"))
+    assert [span.source for span in coverage.spans()] == ["adverts", "log"]
+    assert coverage.missing("m1", 1000) == {"log": "gone"}
+    assert coverage.missing("m2", 1000) == {}
+    coverage.changed(SourceChange(time=1000, node="m1", source="log", state=SourceState.STARTED))
+    assert coverage.missing("m1", 1000) == {}
+    assert not coverage.deaf(2000)

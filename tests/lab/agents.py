@@ -101,6 +101,15 @@ class Agent:
         return self.process.wait(timeout)
 
 
+def evidence(lab: Lab, node: str) -> tuple[str, ...]:
+    """Flags that show an agent its node's files, which a lab has at places of its own."""
+    return (
+        *("--keepalived-conf", str(lab.out / f"{node}.keepalived.conf")),
+        *("--log", str(lab.out / f"{node}.keepalived.log")),
+        *("--haproxy-socket", str(lab.run / f"{node}.haproxy.sock")),
+    )
+
+
 def samples(exposition: str) -> list[Sample]:
     """Parse the exposition format as far as our own metrics use it."""
     matches = (_SAMPLE.fullmatch(line) for line in exposition.splitlines() if not line.startswith("#"))

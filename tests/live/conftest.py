@@ -22,10 +22,12 @@ def watched(tmp_path: Path) -> Watched:
     """A lab that runs, with clients, watched from every master."""
 
     @contextmanager
-    def build(setting: Setting, *, clients: int = 0) -> Iterator[tuple[Lab, dict[str, Agent]]]:
+    def build(
+        setting: Setting, *, clients: int = 0, flags: Callable[[Lab, str], tuple[str, ...]] | None = None
+    ) -> Iterator[tuple[Lab, dict[str, Agent]]]:
         with Lab(setting, tmp_path) as lab:
             lab.start()
-            agents = {node: Agent(lab, node).start() for node in MASTERS}
+            agents = {node: Agent(lab, node, *(flags(lab, node) if flags else ())).start() for node in MASTERS}
             lab.wait_active()
             for agent in agents.values():
                 agent.wait_ready()

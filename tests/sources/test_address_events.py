@@ -383,6 +383,7 @@ def test_the_form_that_is_written():
         "present": True,
         "initial": False,
         "requester": 7,
+        "requester_name": None,
     }
     change = LinkChange(time=at("08:57:17.000000001"), node=NODE, interface="eth0", up=False, mac="02:00:00:00:00:11")
     assert json.loads(encode(change)) == {
