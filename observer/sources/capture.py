@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from observer.model.observations import Observation
 
+    FrameSeen = Callable[[int, str, int, bytes, bool, int], None]
+    """Time, interface, link type, octets, outgoing, length on the wire."""
+
 RARE = (
     "ip proto 112 or ip proto 51 or ip6 proto 112 or ip6 proto 51 or arp"
     " or (icmp[0] = 3 and icmp[1] = 2) or (icmp6 and (ip6[40] = 135 or ip6[40] = 136 or ip6[40] = 4))"
@@ -60,8 +63,8 @@ _VLAN_VALID = 1 << 4
 _LINK_TYPES = {1: LinkType.ETHERNET, 772: LinkType.ETHERNET, 65534: LinkType.RAW, 519: LinkType.RAW}
 """ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE (tunnels), ARPHRD_RAWIP (linux/if_arp.h)."""
 
-_Frame = tuple[bytes, int, int, str, bool]
-"""Octets, time, link type, interface, outgoing."""
+_Frame = tuple[bytes, int, int, str, bool, int]
+"""Octets, time, link type, interface, outgoing, length on the wire."""
 
 
 def segments_filter(addresses: Iterable[str]) -> str:
@@ -78,7 +81,21 @@ def segments_filter(addresses: Iterable[str]) -> str:
 class Capture:
     """Two threads, one for each road; what they decode goes to ``deliver``."""
 
-    def __init__(self, node: str, deliver: Callable[[Observation], None], watching: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        node: str,
+        deliver: Callable[[Observation], None],
+        watching: Callable[[str], bool],
+        *,
+        frame_seen: FrameSeen | None = None,
+        keep_frames: bool = False,
+    ) -> None:
+        """``frame_seen`` gets every frame of the rare road before it is decoded, in that road's thread; it must not block.
+
+        With ``keep_frames`` the segments carry theirs (``TcpSegments.frames``).
+        """
+        self._frame_seen = frame_seen
+        self._keep_frames = keep_frames
         self._node = node
         self._deliver = deliver
         self._watching = watching
@@ -128,7 +145,9 @@ class Capture:
         while not self._stopped:
             frame = _receive(self._rare.ins, 1.0)
             if frame is not None and self._watching(frame[3]):
-                octets, at, linktype, interface, outgoing = frame
+                octets, at, linktype, interface, outgoing, length = frame
+                if self._frame_seen is not None:
+                    self._frame_seen(at, interface, linktype, octets, outgoing, length)
                 observation = self._decoder.decode(
                     time=at, node=self._node, interface=interface, linktype=linktype, frame=octets, outgoing=outgoing
                 )
@@ -214,16 +233,18 @@ def _receive(packets: socket.socket, timeout: float) -> _Frame | None:
         return None
     with contextlib.suppress(BlockingIOError):
         octets, ancillary, _, (interface, _, direction, hardware, _) = packets.recvmsg(65535, 128)
-        at = 0
+        at, length = 0, len(octets)
         for level, kind, value in ancillary:
-            if level == _SOL_PACKET and kind == _PACKET_AUXDATA and struct.unpack_from("I", value)[0] & _VLAN_VALID:
-                # The VLAN's own interface hands over the same frame without its tag.
-                return None
+            if level == _SOL_PACKET and kind == _PACKET_AUXDATA:
+                status, length = struct.unpack_from("II", value)
+                if status & _VLAN_VALID:
+                    # The VLAN's own interface hands over the same frame without its tag.
+                    return None
             if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
                 whole, fraction = struct.unpack("qq", value)
                 at = whole * 1_000_000_000 + fraction
         linktype = _LINK_TYPES.get(hardware)
         if linktype is None:
             return None
-        return octets, at or time.time_ns(), linktype, interface, direction == _PACKET_OUTGOING
+        return octets, at or time.time_ns(), linktype, interface, direction == _PACKET_OUTGOING, length
     return None
