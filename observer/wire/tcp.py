@@ -37,6 +37,8 @@ class Selection:
     """The segments in order of time; None for none."""
     truncated: int
     """TCP frames that were captured too short to see their flags."""
+    chosen: NDArray[np.int64]
+    """Index of the frame of each segment."""
 
 
 def select(
@@ -71,7 +73,7 @@ def select(
     wanted = (words >= 5) & (payloads >= 0) & ((flags & _CONTROL != 0) | (payloads > 0))
     chosen = np.flatnonzero(wanted)
     if not len(chosen):
-        return Selection(rare=rare, segments=None, truncated=truncated)
+        return Selection(rare=rare, segments=None, truncated=truncated, chosen=chosen)
     chosen = chosen[np.lexsort((seen.rows[chosen], times[seen.rows[chosen]]))]
     seen = seen.where(chosen)
     sources, destinations = _addresses(columns.start(linktype, data, offsets[seen.rows], lengths[seen.rows]), data)
@@ -93,7 +95,7 @@ def select(
         payloads=payloads[chosen].astype(np.uint32),
         macs=columns.macs(linktype, data, offsets[seen.rows]),
     )
-    return Selection(rare=rare, segments=segments, truncated=truncated)
+    return Selection(rare=rare, segments=segments, truncated=truncated, chosen=seen.rows)
 
 
 def _addresses(walk: Walk, data: Octets) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
