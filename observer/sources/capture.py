@@ -7,6 +7,7 @@ memory-mapped ring (``ring``) as columns, or from a plain socket where the kerne
 
 from __future__ import annotations
 
+import os
 import select as polling
 import socket
 import threading
@@ -65,8 +66,8 @@ LINGER = 0.05
 BATCH = 4096
 """Segments of a plain socket handed over at once."""
 
-IDLE = 10.0
-"""Seconds without a frame after which a road looks whether it was stopped."""
+JOIN = 2.0
+"""Seconds that a thread has to end in."""
 
 CHECK = 1.0
 """Seconds between two looks at what was lost, while frames come."""
@@ -109,6 +110,9 @@ class Capture:
         self._stopped = False
         self._wide: Any = None
         self._opened: list[Any] = []
+        self._threads: list[threading.Thread] = []
+        self._wake = os.eventfd(0)
+        """Readable from when the threads should end."""
 
     def start(self) -> None:
         """Open the sockets and begin. Raises SourceError, in one line, without the right to capture."""
@@ -140,8 +144,12 @@ class Capture:
     def stop(self) -> None:
         """Let the threads end and close the sockets."""
         self._stopped = True
+        os.eventfd_write(self._wake, 1)
+        for thread in self._threads:
+            thread.join(JOIN)
         for opened in self._opened:
             opened.close()
+        os.close(self._wake)
 
     def _open(self, expression: str) -> Any:
         self._opened.append(packet_socket.open_everywhere(expression, BUFFER))
@@ -149,7 +157,8 @@ class Capture:
 
     def _road(self, name: str, work: Callable[[str, Any], None], source: Any, detail: str = "") -> None:
         self._tell(name, SourceState.STARTED, detail)
-        threading.Thread(target=self._guarded, args=(name, work, source), name=name, daemon=True).start()
+        self._threads.append(threading.Thread(target=self._guarded, args=(name, work, source), name=name, daemon=True))
+        self._threads[-1].start()
 
     def _guarded(self, name: str, work: Callable[[str, Any], None], source: Any) -> None:
         try:
@@ -161,7 +170,7 @@ class Capture:
     def _rare_road(self, name: str, packets: socket.socket) -> None:
         losses = _Losses(lambda: packet_socket.lost(packets), lambda count: self._lost(name, count))
         while not self._stopped:
-            if came := _readable(packets, losses.patience):
+            if came := self._readable(packets, losses.patience):
                 for _ in range(BURST):
                     frame = packet_socket.receive(packets)
                     if frame is None:
@@ -191,15 +200,17 @@ class Capture:
     def _wide_road(self, name: str, ring: Ring) -> None:
         losses = _Losses(ring.lost, lambda count: self._lost(name, count))
         while not self._stopped:
-            came = ring.wait(losses.patience)
+            came = ring.ready or self._readable(self._wide.ins, losses.patience)
+            if came and not ring.ready:
+                ring.check()
             for block in ring.blocks():
-                self._segments(block, _interface)
+                self._segments(block.copied() if self._keep_frames else block, _interface)
             losses.look(came=came)
 
     def _plain_road(self, name: str, packets: socket.socket) -> None:
         losses = _Losses(lambda: packet_socket.lost(packets), lambda count: self._lost(name, count))
         while not self._stopped:
-            came = _readable(packets, losses.patience)
+            came = self._readable(packets, losses.patience)
             frames: list[Frame] = []
             if came:
                 end = time.monotonic() + LINGER
@@ -208,7 +219,7 @@ class Capture:
                     if frame is not None:
                         frames.append(frame)
                     else:
-                        _readable(packets, left)
+                        self._readable(packets, left)
             if frames:
                 block, names = _block(frames)
                 self._segments(block, names.__getitem__)
@@ -217,22 +228,21 @@ class Capture:
     def _segments(self, block: Block, name_of: Callable[[int], str]) -> None:
         """Hand over the segments of a block, those of each interface together."""
         # The VLAN's own interface hands over the same frame without its tag.
-        left = ~block.tagged
-        while left.any():
-            first = int(left.argmax())
-            index, hardware = block.interfaces[first], block.hardware[first]
-            these = left & (block.interfaces == index) & (block.hardware == hardware)
-            left &= ~these
-            linktype, interface = LINK_TYPES.get(int(hardware)), name_of(int(index))
-            if linktype is not None and self._watching(interface):
-                self._select(block, np.flatnonzero(these), interface, linktype)
+        wanted = ~block.tagged
+        names = {index: name_of(index) for index in _distinct(block.interfaces)}
+        for index, name in names.items():
+            if not self._watching(name):
+                wanted &= block.interfaces != index
+        block = block.rows(wanted)
+        for hardware in _distinct(block.hardware):
+            linktype = LINK_TYPES.get(hardware)
+            if linktype is not None:
+                self._select(block.rows(block.hardware == hardware), linktype, names)
 
-    def _select(self, block: Block, rows: NDArray[np.int64], interface: str, linktype: int) -> None:
-        if len(rows) < len(block):
-            block = block.rows(rows)
+    def _select(self, block: Block, linktype: int, names: dict[int, str]) -> None:
         selection = select(
             node=self._node,
-            interface=interface,
+            interface=None,
             linktype=linktype,
             data=block.octets,
             offsets=block.offsets,
@@ -240,12 +250,19 @@ class Capture:
             times=block.times,
             data_segments=False,
         )
-        segments = selection.segments
+        segments, chosen = selection.segments, selection.chosen
         if segments is None:
             return
         if self._keep_frames:
-            segments = replace(segments, frames=_frames(block, linktype).rows(selection.chosen))
-        self._deliver(segments)
+            segments = replace(segments, frames=_frames(block, linktype).rows(chosen))
+        interfaces = block.interfaces[chosen]
+        for index in _distinct(interfaces):
+            these = interfaces == index
+            self._deliver(replace(segments if these.all() else segments.rows(these), interface=names[index]))
+
+    def _readable(self, packets: socket.socket, seconds: float | None) -> bool:
+        """Wait until frames came, the time is over, or the capture is stopped."""
+        return packets.fileno() in polling.select([packets.fileno(), self._wake], [], [], seconds)[0]
 
     def _lost(self, source: str, count: int) -> None:
         self._deliver(FramesLost(time=time.time_ns(), node=self._node, source=source, count=count))
@@ -263,9 +280,9 @@ class _Losses:
         self._due = False
 
     @property
-    def patience(self) -> float:
-        """Seconds to wait for the next frame."""
-        return CHECK if self._due else IDLE
+    def patience(self) -> float | None:
+        """Seconds to wait for the next frame; None for as long as it takes."""
+        return CHECK if self._due else None
 
     def look(self, *, came: bool) -> None:
         """Tell what was lost, if it is time; ``came``: frames did."""
@@ -276,8 +293,12 @@ class _Losses:
                 self._tell(count)
 
 
-def _readable(packets: socket.socket, seconds: float) -> bool:
-    return bool(polling.select([packets], [], [], seconds)[0])
+def _distinct(values: NDArray[Any]) -> list[int]:
+    """The values that occur; mostly one."""
+    if len(values) and (values == values[0]).all():
+        return [int(values[0])]
+    found: list[int] = np.unique(values).tolist()
+    return found
 
 
 def _interface(index: int) -> str:

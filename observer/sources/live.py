@@ -33,6 +33,10 @@ FRAME = 192
 """128 octets and four columns."""
 
 
+PIECE = 0.02
+"""Seconds of segments handed on at once, at least: in a flood the next one is always due, and small batches cost more."""
+
+
 class Live:
     """Collects from the sources' threads; iterate over ``stream`` in one."""
 
@@ -42,6 +46,8 @@ class Live:
         self._queue: queue.Queue[Observation | None] = queue.Queue(QUEUED)
         self._stopping = False
         self._merger = Merger()
+        self._rest = 0.001
+        """Seconds to wait at least for what is held."""
         self._lock = threading.Lock()
         self._waiting = 0
         self._lost: dict[str, int] = {}
@@ -61,8 +67,11 @@ class Live:
         try:
             self._queue.put_nowait(observation)
         except queue.Full:
-            self.dropped += 1
-            self._handed_on(observation)
+            if isinstance(observation, TcpSegments):
+                self._handed_on(observation)
+                self._refused(observation)
+            else:
+                self.dropped += 1
 
     def stop(self) -> None:
         """Let the stream end, after everything that was delivered; never waits, so that a signal handler may call it."""
@@ -93,8 +102,10 @@ class Live:
                 break
             until = self._clock() - self._hold_back
             self._tell_losses()
+            self._rest = 0.001
             for observation in self._merger.release(until):
                 self._handed_on(observation)
+                self._rest = PIECE if isinstance(observation, TcpSegments) else 0.001
                 yield observation
             yield TimePassed(until)
         yield from self._merger.flush()
@@ -103,11 +114,16 @@ class Live:
         """Whether there is room for a batch, which is then taken."""
         octets = _octets(segments)
         with self._lock:
-            if self._waiting + octets > WAITING:
-                self._lost[segments.node] = self._lost.get(segments.node, 0) + len(segments)
-                return False
-            self._waiting += octets
-        return True
+            room = self._waiting + octets <= WAITING
+            if room:
+                self._waiting += octets
+        if not room:
+            self._refused(segments)
+        return room
+
+    def _refused(self, segments: TcpSegments) -> None:
+        with self._lock:
+            self._lost[segments.node] = self._lost.get(segments.node, 0) + len(segments)
 
     def _handed_on(self, observation: Observation) -> None:
         if isinstance(observation, TcpSegments):
@@ -122,10 +138,11 @@ class Live:
 
     def _wait(self, deadline: int | None) -> float:
         """Seconds until something held or a deadline is due."""
-        due = [time for time in (self._merger.head, deadline) if time is not None]
-        if not due:
-            return 1.0
-        return min(1.0, max(0.001, (min(due) + self._hold_back - self._clock()) / SECOND))
+        waits = [1.0]
+        for due, least in ((self._merger.head, self._rest), (deadline, 0.001)):
+            if due is not None:
+                waits.append(max(least, (due + self._hold_back - self._clock()) / SECOND))
+        return min(waits)
 
 
 def _octets(segments: TcpSegments) -> int:

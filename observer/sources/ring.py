@@ -1,12 +1,13 @@
 """A memory-mapped ring on a packet socket (TPACKET_V3, packet(7)): many frames for one wake-up, none copied by a system call.
 
-Blocks are taken in the kernel's order, read by ``ring_blocks`` and handed back at once. What the frames mean is ``wire.tcp``'s.
+Blocks are taken in the kernel's order, read by ``ring_blocks`` and handed back when their segments are out. What the frames mean
+is ``wire.tcp``'s.
 """
 
 from __future__ import annotations
 
 import mmap
-import select
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING, Final
@@ -58,27 +59,25 @@ class Ring:
         self._octets = np.frombuffer(self._memory, np.uint8).reshape(BLOCKS, BLOCK)
         self._status = self._octets[:, STATUS_AT : STATUS_AT + 4].view(np.uint32)[:, 0]
         self._next = 0
-        self._poll = select.poll()
-        self._poll.register(packets.fileno(), select.POLLIN)
 
-    def wait(self, seconds: float) -> bool:
-        """Whether a block was ready within this time. Raises OSError when the socket is no more."""
-        if self._status[self._next] & _USER:
-            return True
-        events = self._poll.poll(seconds * 1000)
-        if events and not events[0][1] & select.POLLIN:
-            raise OSError(self._packets.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "packet socket")
-        return bool(events)
+    @property
+    def ready(self) -> bool:
+        """Whether a block waits; the socket is readable then."""
+        return bool(self._status[self._next] & _USER)
 
     def blocks(self) -> Iterator[Block]:
-        """Blocks that are ready now, at most all of the ring; each is the kernel's again before it is given out."""
+        """Blocks that are ready now, at most all of the ring; each is the kernel's again when the next one is asked for."""
         for _ in range(BLOCKS):
-            if not self._status[self._next] & _USER:
+            if not self.ready:
                 return
-            block = read_block(self._octets[self._next])
+            yield read_block(self._octets[self._next])
             self._status[self._next] = 0
             self._next = (self._next + 1) % BLOCKS
-            yield block
+
+    def check(self) -> None:
+        """Raises OSError if an error is why the socket was readable."""
+        if error := self._packets.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, os.strerror(error))
 
     def lost(self) -> int:
         """Frames that found no room since this was last asked."""

@@ -1,11 +1,11 @@
-"""One block of a TPACKET_V3 ring as columns: where its frames begin, when they came, from where, and a copy of their headers.
+"""One block of a TPACKET_V3 ring as columns: where its frames begin, when they came, and from where.
 
 Pure: octets in, arrays out, for any octets; the layout is linux/if_packet.h's. Sockets and mapped memory are ``ring``'s.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -56,7 +56,7 @@ class Block:
     """The frames of a block in its order; row *i* of every column is one frame, its octets at ``offsets[i]`` of ``octets``."""
 
     octets: Octets
-    """A copy, so that the block can go back to the kernel at once."""
+    """The block itself, which the kernel fills anew when it has it back; all else are copies."""
     offsets: Positions
     lengths: Positions
     """At most ``KEPT``."""
@@ -73,29 +73,36 @@ class Block:
     def __len__(self) -> int:
         return len(self.times)
 
-    def rows(self, selection: Any) -> Block:
-        """The frames of a mask or an index array; the octets are shared."""
+    def rows(self, selection: NDArray[np.bool_]) -> Block:
+        """The frames of a mask; the octets are shared."""
+        if selection.all():
+            return self
         return Block(self.octets, *(getattr(self, field.name)[selection] for field in fields(self)[1:]))
+
+    def copied(self) -> Block:
+        """With a copy of the frames in place of the block."""
+        # Of the last frames fewer than KEPT octets may be left in the block: copied from further ahead, they begin later.
+        missing = np.maximum(self.offsets - (len(self.octets) - KEPT), 0)
+        octets = _gathered(self.octets, self.offsets - missing, 1, KEPT).view(np.uint8)
+        return replace(self, octets=octets, offsets=np.arange(len(self)) * KEPT + missing)
 
 
 def read_block(octets: Octets) -> Block:
-    """Copy what matters out of a block. Frames that would lie outside of it are left out, and what follows them."""
+    """Read a block. Frames that would lie outside of it are left out, and what follows them."""
     at = _positions(octets)
     heads = _gathered(octets, at, 8, _FRAME.itemsize).view(_FRAME)
     begin = at + heads["mac"]
     whole = (heads["mac"] >= _FRAME.itemsize) & (begin + heads["captured"] <= len(octets))
     if not whole.all():
         heads, begin = heads[whole], begin[whole]
-    # Of the last frames fewer than KEPT octets may be left in the block: copied from further ahead, they begin later.
-    copied = np.minimum(begin, len(octets) - KEPT)
     return Block(
-        octets=_gathered(octets, copied, 1, KEPT).view(np.uint8),
-        offsets=np.arange(len(begin)) * KEPT + (begin - copied),
-        lengths=np.minimum(heads["captured"], KEPT - (begin - copied)),
+        octets=octets,
+        offsets=begin,
+        lengths=np.minimum(heads["captured"], KEPT).astype(np.int64),
         original_lengths=heads["length"].astype(np.int64),
         times=heads["second"].astype(np.int64) * 1_000_000_000 + heads["nano"],
-        interfaces=heads["ifindex"],
-        hardware=heads["hardware"],
+        interfaces=heads["ifindex"].copy(),
+        hardware=heads["hardware"].copy(),
         outgoing=heads["kind"] == _OUTGOING,
         tagged=heads["status"] & _VLAN_VALID != 0,
     )
@@ -111,19 +118,35 @@ def _positions(octets: Octets) -> Positions:
     """Where the headers of the block's frames stand: each says how far it is to the next."""
     block = octets[: _BLOCK.itemsize].copy().view(_BLOCK)[0]
     if block["count"] > FEW:
-        marked = _marked(octets, block)
-        if marked is not None:
-            return marked
+        for shortcut in (_even, _marked):
+            at = shortcut(octets, block)
+            if at is not None:
+                return at
     return _walked(octets, block)
 
 
+def _even(octets: Octets, block: Any) -> Positions | None:
+    """Where the headers stand if all frames are as long as the first, as in a flood; None if they are not."""
+    first, count = int(block["first"]), int(block["count"])
+    if first % 8 or not _BLOCK.itemsize <= first <= len(octets) - _FRAME.itemsize:
+        return None
+    words = octets.view(np.uint32)
+    step = int(words[first // 4])
+    if step % 8 or step < _FRAME.itemsize or first + (count - 1) * step > len(octets) - _FRAME.itemsize:
+        return None
+    at = first + step * np.arange(count)
+    return at if (words[at[:-1] // 4] == step).all() else None
+
+
 def _marked(octets: Octets, block: Any) -> Positions | None:
-    """The same from the whole block at once: wherever the second stands in which it was filled, a header may begin.
+    """The same for frames of any lengths: wherever the second stands in which it was filled, a header may begin.
 
     None unless these places are a chain in which each leads to the next, from the first to the last of the block's count: then
     they are what a walk would find. What frames hold may look like a header, and then they are not.
     """
     low, high = block["first_second"], block["last_second"]
+    if high < low:
+        return None
     used = octets[: min(int(block["used"]), len(octets)) & ~7]
     at = np.flatnonzero(used.view(np.uint32)[1::2] - low <= high - low) * 8
     at = at[(at >= block["first"]) & (at <= len(octets) - _FRAME.itemsize)]
