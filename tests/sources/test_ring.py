@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import queue
-import secrets
 import struct
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
-from lab import flood, netns
+from lab import flood
+from lab.veth import INTERFACE, Veth, inside
 from wire.wire_building import ethernet, ipv4, ipv6, v2
 
 import observer.sources.capture as capture_module
@@ -199,59 +196,25 @@ def test_a_block_is_split_by_interface_and_tagged_frames_are_another_interfaces(
 VIP, VIP6, OTHER = flood.VIP, "2001:db8::100", "192.0.2.77"
 
 
-@contextlib.contextmanager
-def inside(name):
-    """This thread in a network namespace; threads that it starts there stay there."""
-    setns = ctypes.CDLL(None, use_errno=True).setns
-    with Path("/proc/thread-self/ns/net").open() as home, (netns.DIRECTORY / name).open() as there:
-        assert setns(there.fileno(), 0) == 0
-        try:
-            yield
-        finally:
-            assert setns(home.fileno(), 0) == 0
-
-
-class Wire:
-    """Two nodes on a wire: captures in one, frames sent from either."""
+class Wire(Veth):
+    """With captures in the node that watches."""
 
     def __init__(self):
-        identity = secrets.token_hex(2)
-        self.here, self.there = (netns.full_name(identity, node) for node in ("here", "there"))
-        self._captures, self._senders = [], []
-
-    def __enter__(self):
-        for name in (self.here, self.there):
-            netns.run(["ip", "netns", "add", name])
-            # Nothing of its own on the wire.
-            netns.run([*netns.inside(name), "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"])
-        netns.run(["ip", "-n", self.here, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", self.there])
-        for name in (self.here, self.there):
-            for link in ("lo", "eth0"):
-                netns.run(["ip", "-n", name, "link", "set", link, "up"])
-        return self
-
-    def __exit__(self, *_):
-        for capture in self._captures:
-            capture.stop()
-        for sender in self._senders:
-            sender.close()
-        for name in (self.here, self.there):
-            if (netns.DIRECTORY / name).exists():
-                netns.remove(name)
+        super().__init__()
+        self._captures = []
 
     def capture(self, deliver, *, follow=(VIP, VIP6), **more):
         with inside(self.here):
-            capture = Capture("m0", deliver, lambda name: name == "eth0", **more)
+            capture = Capture("m0", deliver, lambda name: name == INTERFACE, **more)
             capture.start()
         self._captures.append(capture)
         capture.follow(follow)
         return capture
 
-    def sender(self, *frames, out=False):
-        """Sends these frames towards the node of the captures, or out of it."""
-        with inside(self.here if out else self.there):
-            self._senders.append(flood.Sender("eth0", list(frames), visible=out))
-        return self._senders[-1]
+    def close(self):
+        for capture in self._captures:
+            capture.stop()
+        super().close()
 
 
 @pytest.fixture
