@@ -149,7 +149,7 @@ def _marked(octets: Octets, block: Any) -> Positions | None:
         return None
     used = octets[: min(int(block["used"]), len(octets)) & ~7]
     at = np.flatnonzero(used.view(np.uint32)[1::2] - low <= high - low) * 8
-    at = at[(at >= block["first"]) & (at <= len(octets) - _FRAME.itemsize)]
+    at = at[at <= len(octets) - _FRAME.itemsize]
     if len(at) != block["count"] or at[0] != block["first"]:
         return None
     follows = at + octets.view(np.uint32)[at // 4]

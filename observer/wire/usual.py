@@ -48,13 +48,11 @@ def usual(linktype: int, data: Octets, offsets: Positions, lengths: Positions) -
     places = len(data) - _HEAD.itemsize + 1
     octets = np.ndarray((places,), f"V{_HEAD.itemsize}", np.ascontiguousarray(data), strides=(1,))
     heads = octets[offsets if which.all() else np.where(which, offsets, 0)].view(_HEAD)
-    total = heads["total"]
     which &= (
         (heads["ethertype"] == ETHERTYPE_IPV4)
         & (heads["version"] == 0x45)
         & (heads["protocol"] == ip.TCP)
         & (heads["fragment"] & 0x1FFF == 0)
-        & ((total >= _HEAD.itemsize - _NETWORK) | (total == 0))
     )
     return which, heads if which.all() else heads[which]
 

@@ -141,6 +141,16 @@ def test_what_the_round_before_left_is_no_frame():
     assert seen(read_block(octets)) == expected(after)
 
 
+def test_a_clock_that_was_set_back_hides_no_frame_behind_what_looks_like_one():
+    """As many places look like headers as there are headers, and one of them is none."""
+    frames = [Put(bytes(50 + number % 3 * 8), nano=number) for number in range(FEW + 10)]
+    frames[5] = Put(bytes(22) + struct.pack("=4I", 144, NOW, 5, 54) + bytes(20), nano=5)
+    frames[9] = Put(bytes(60), second=NOW - 3600)
+    octets = block(frames).copy()
+    octets.view(np.uint32)[[8, 10]] = NOW
+    assert seen(read_block(octets)) == expected(frames)
+
+
 SOUND = [Put(bytes(range(40 + number % 5)), nano=number) for number in range(FEW + 30)]
 
 
@@ -397,7 +407,10 @@ def test_a_flood_of_arp_costs_no_advert_and_its_own_losses_are_counted(wire):
 
 
 @pytest.mark.lab
-def test_frames_are_kept_where_asked_for_and_rare_ones_handed_on_as_they_came(wire):
+@pytest.mark.parametrize("ring", [True, False], ids=["ring", "plain"])
+def test_frames_are_kept_where_asked_for_and_rare_ones_handed_on_as_they_came(wire, monkeypatch, ring):
+    if not ring:
+        monkeypatch.setattr(capture_module, "Ring", _refused)
     got, rare = Got(), queue.Queue()
     wire.capture(got.deliver, keep_frames=True, frame_seen=lambda *frame: rare.put(frame))
     advert = ethernet(ipv4(v2()))
