@@ -156,6 +156,35 @@ class Tcp(enum.IntFlag):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frames:
+    """The first octets of captured frames, for recording: row *i* is ``octets[offsets[i] : offsets[i] + lengths[i]]``.
+
+    A copy that nobody changes; at most 128 octets a frame, so headers and hardly any data.
+    """
+
+    octets: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    original_lengths: NDArray[np.int64]
+    """Octets on the wire."""
+    linktype: int
+    """LINKTYPE_ number of all of them."""
+    outgoing: NDArray[np.bool_]
+    """Sent by the observing node."""
+
+    def rows(self, selection: Any) -> Frames:
+        """The frames of a slice, a mask or an index array; the octets are shared."""
+        return Frames(
+            octets=self.octets,
+            offsets=self.offsets[selection],
+            lengths=self.lengths[selection],
+            original_lengths=self.original_lengths[selection],
+            linktype=self.linktype,
+            outgoing=self.outgoing[selection],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TcpSegments:
     """TCP segments of one vantage point as columns, in order of time; row *i* of every column is one segment.
 
@@ -180,6 +209,8 @@ class TcpSegments:
     """Bytes of data, from the IP header's length and not from what was captured."""
     macs: NDArray[np.uint64]
     """Link-layer source as a number, 0 where the link layer has none."""
+    frames: Frames | None = None
+    """The frames themselves, row by row, where a live source was asked to keep them; None in replay."""
 
     @property
     def time(self) -> int:
@@ -205,6 +236,7 @@ class TcpSegments:
             windows=self.windows[selection],
             payloads=self.payloads[selection],
             macs=self.macs[selection],
+            frames=None if self.frames is None else self.frames.rows(selection),
         )
 
 

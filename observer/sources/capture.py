@@ -1,40 +1,49 @@
-"""Frames of this node's interfaces, from two packet sockets opened by scapy: the rare road and the wide road.
+"""Frames of this node's interfaces on their three roads: adverts, ARP and ND, and TCP control segments.
 
-Both sockets see every interface, incoming and outgoing; kernel filters let through only what belongs on their road, so other
-traffic costs the process nothing. Adverts, ARP and ND have a socket of their own and are not lost because of a flood.
+Kernel filters let through only what belongs on a road, so other traffic costs the process nothing. Adverts have a socket of their
+own, ARP and ND another, so that a flood of neither TCP nor ARP pushes an advert out. TCP is the wide road: it comes through a
+memory-mapped ring (``ring``) as columns, or from a plain socket where the kernel gives no ring.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import logging
 import os
 import select as polling
 import socket
-import struct
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from observer.model.errors import SourceError
-from observer.model.observations import FramesLost, SourceChange, SourceState
+from observer.model.observations import Frames, FramesLost, SourceChange, SourceState
+from observer.sources import packet_socket
+from observer.sources.packet_socket import LINK_TYPES
+from observer.sources.ring import Ring
+from observer.sources.ring_blocks import KEPT, Block
 from observer.wire.frames import FrameDecoder
-from observer.wire.links import LinkType
 from observer.wire.tcp import select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from observer.model.observations import Observation
+    from numpy.typing import NDArray
 
-RARE = (
-    "ip proto 112 or ip proto 51 or ip6 proto 112 or ip6 proto 51 or arp"
-    " or (icmp[0] = 3 and icmp[1] = 2) or (icmp6 and (ip6[40] = 135 or ip6[40] = 136 or ip6[40] = 4))"
+    from observer.model.observations import Observation
+    from observer.sources.packet_socket import Frame
+
+    FrameSeen = Callable[[int, str, int, bytes, bool, int], None]
+    """Time, interface, link type, octets, outgoing, length on the wire."""
+
+ADVERTS = (
+    "ip proto 112 or ip proto 51 or ip6 proto 112 or ip6 proto 51 or (icmp[0] = 3 and icmp[1] = 2) or (icmp6 and ip6[40] = 4)"
 )
-"""VRRP, AH, ARP, ND solicitations and advertisements (RFC 4861 4.3, 4.4), and ICMP of hosts that do not take VRRP."""
+"""VRRP, AH, and ICMP of hosts that do not take VRRP."""
+
+NEIGHBOURS = "arp or (icmp6 and (ip6[40] = 135 or ip6[40] = 136))"
+"""ARP, ND solicitations and advertisements (RFC 4861 4.3, 4.4)."""
 
 NOTHING = "less 1"
 """A filter that no frame passes: while no virtual address is known, no segment is of interest."""
@@ -42,26 +51,26 @@ NOTHING = "less 1"
 HOSTS = 64
 """Addresses named in the kernel filter; with more, segments of all addresses pass and are chosen afterwards."""
 
-RING = 4 << 20
-"""Receive buffer asked for, in bytes; the kernel grants net.core.rmem_max without CAP_NET_ADMIN."""
+BUFFER = 4 << 20
+"""Octets of receive buffer for a road: 2,000 adverts at least, where it is granted."""
 
-BATCH = 4096
-"""Segments handed over at once."""
+BURST = 64
+"""Frames of a rare road handled before others get their turn."""
+
+PAUSE = 0.01
+"""Seconds of that turn: of a flood on a rare road 6,400 frames a second are handled, and the rest is counted as lost."""
 
 LINGER = 0.05
-"""Seconds for which segments are collected before they are handed over."""
+"""Seconds for which segments of a plain socket are collected before they are handed over."""
 
-_PACKET_OUTGOING = 4
-_ETH_P_ALL = 3
-_SOL_PACKET, _PACKET_STATISTICS, _PACKET_AUXDATA = 263, 6, 8
-_SO_TIMESTAMPNS = 35
-_VLAN_VALID = 1 << 4
-"""TP_STATUS_VLAN_VALID: the kernel took a VLAN tag off (linux/if_packet.h)."""
-_LINK_TYPES = {1: LinkType.ETHERNET, 772: LinkType.ETHERNET, 65534: LinkType.RAW, 519: LinkType.RAW}
-"""ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE (tunnels), ARPHRD_RAWIP (linux/if_arp.h)."""
+BATCH = 4096
+"""Segments of a plain socket handed over at once."""
 
-_Frame = tuple[bytes, int, int, str, bool]
-"""Octets, time, link type, interface, outgoing."""
+JOIN = 2.0
+"""Seconds that a thread has to end in."""
+
+CHECK = 1.0
+"""Seconds between two looks at what was lost, while frames come."""
 
 
 def segments_filter(addresses: Iterable[str]) -> str:
@@ -76,154 +85,253 @@ def segments_filter(addresses: Iterable[str]) -> str:
 
 
 class Capture:
-    """Two threads, one for each road; what they decode goes to ``deliver``."""
+    """A thread for each road; what they decode goes to ``deliver``."""
 
-    def __init__(self, node: str, deliver: Callable[[Observation], None], watching: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        node: str,
+        deliver: Callable[[Observation], None],
+        watching: Callable[[str], bool],
+        *,
+        frame_seen: FrameSeen | None = None,
+        keep_frames: bool = False,
+    ) -> None:
+        """``frame_seen`` gets every frame of a rare road before it is decoded, in that road's thread; it must not block.
+
+        With ``keep_frames`` the segments carry theirs (``TcpSegments.frames``).
+        """
         self._node = node
         self._deliver = deliver
         self._watching = watching
+        self._frame_seen = frame_seen
+        self._keep_frames = keep_frames
         self._decoder = FrameDecoder()
         self._filter = NOTHING
         self._stopped = False
-        self._rare: Any = None
         self._wide: Any = None
+        self._opened: list[Any] = []
+        self._threads: list[threading.Thread] = []
+        self._wake = os.eventfd(0)
+        """Readable from when the threads should end."""
 
     def start(self) -> None:
-        """Open both sockets and begin. Raises SourceError, in one line, without the right to capture."""
+        """Open the sockets and begin. Raises SourceError, in one line, without the right to capture."""
         try:
-            self._rare, self._wide = _open(RARE), _open(NOTHING)
+            adverts, neighbours, self._wide = (self._open(expression) for expression in (ADVERTS, NEIGHBOURS, NOTHING))
         except PermissionError as error:
             raise SourceError("capture: not permitted; run as root or grant CAP_NET_RAW") from error
         except ImportError as error:
             raise SourceError("capture: libpcap is missing, which compiles the kernel's filter; install libpcap0.8") from error
         except OSError as error:
             raise SourceError(f"capture: {error}") from error
-        for name, work in (("adverts", self._rare_road), ("segments", self._wide_road)):
-            self._tell(name, SourceState.STARTED)
-            threading.Thread(target=self._guarded, args=(name, work), name=name, daemon=True).start()
+        self._road("adverts", self._rare_road, adverts.ins)
+        self._road("neighbours", self._rare_road, neighbours.ins)
+        try:
+            ring = Ring(self._wide.ins)
+        except (OSError, ValueError) as error:
+            detail = f"no ring from this kernel ({error}): segments are read one by one, and fewer a second"
+            self._road("segments", self._plain_road, self._wide.ins, detail)
+        else:
+            self._road("segments", self._wide_road, ring)
 
     def follow(self, addresses: Iterable[str]) -> None:
         """Let the wide road's kernel filter follow the addresses of interest."""
         wanted = segments_filter(addresses)
         if wanted != self._filter and self._wide is not None:
-            _filter(self._wide, wanted)
+            packet_socket.attach(self._wide.ins, wanted, KEPT)
             self._filter = wanted
 
     def stop(self) -> None:
         """Let the threads end and close the sockets."""
         self._stopped = True
-        for road in (self._rare, self._wide):
-            if road is not None:
-                road.close()
+        os.eventfd_write(self._wake, 1)
+        for thread in self._threads:
+            thread.join(JOIN)
+        for opened in self._opened:
+            opened.close()
+        os.close(self._wake)
 
-    def _guarded(self, name: str, work: Callable[[], None]) -> None:
+    def _open(self, expression: str) -> Any:
+        self._opened.append(packet_socket.open_everywhere(expression, BUFFER))
+        return self._opened[-1]
+
+    def _road(self, name: str, work: Callable[[str, Any], None], source: Any, detail: str = "") -> None:
+        self._tell(name, SourceState.STARTED, detail)
+        self._threads.append(threading.Thread(target=self._guarded, args=(name, work, source), name=name, daemon=True))
+        self._threads[-1].start()
+
+    def _guarded(self, name: str, work: Callable[[str, Any], None], source: Any) -> None:
         try:
-            work()
+            work(name, source)
         except (OSError, ValueError) as error:
             if not self._stopped:
                 self._tell(name, SourceState.FAILED, str(error))
 
-    def _rare_road(self) -> None:
-        checked = time.monotonic()
+    def _rare_road(self, name: str, packets: socket.socket) -> None:
+        losses = _Losses(lambda: packet_socket.lost(packets), lambda count: self._lost(name, count))
         while not self._stopped:
-            frame = _receive(self._rare.ins, 1.0)
-            if frame is not None and self._watching(frame[3]):
-                octets, at, linktype, interface, outgoing = frame
-                observation = self._decoder.decode(
-                    time=at, node=self._node, interface=interface, linktype=linktype, frame=octets, outgoing=outgoing
-                )
-                if observation is not None:
-                    self._deliver(observation)
-            if time.monotonic() - checked >= 1:
-                checked = time.monotonic()
-                self._losses("adverts", self._rare.ins)
+            if came := self._readable(packets, losses.patience):
+                for _ in range(BURST):
+                    frame = packet_socket.receive(packets)
+                    if frame is None:
+                        break
+                    self._rare(frame)
+                else:
+                    time.sleep(PAUSE)
+            losses.look(came=came)
 
-    def _wide_road(self) -> None:
-        checked = time.monotonic()
+    def _rare(self, frame: Frame) -> None:
+        linktype = LINK_TYPES.get(frame.hardware)
+        if linktype is None or not self._watching(frame.interface):
+            return
+        if self._frame_seen is not None:
+            self._frame_seen(frame.time, frame.interface, linktype, frame.octets, frame.outgoing, frame.length)
+        observation = self._decoder.decode(
+            time=frame.time,
+            node=self._node,
+            interface=frame.interface,
+            linktype=linktype,
+            frame=frame.octets,
+            outgoing=frame.outgoing,
+        )
+        if observation is not None:
+            self._deliver(observation)
+
+    def _wide_road(self, name: str, ring: Ring) -> None:
+        losses = _Losses(ring.lost, lambda count: self._lost(name, count))
         while not self._stopped:
-            frame = _receive(self._wide.ins, 1.0)
-            if frame is not None:
-                frames, end = [frame], time.monotonic() + LINGER
+            came = ring.ready or self._readable(self._wide.ins, losses.patience)
+            if came and not ring.ready:
+                ring.check()
+            for block in ring.blocks():
+                self._segments(block.copied() if self._keep_frames else block, _interface)
+            losses.look(came=came)
+
+    def _plain_road(self, name: str, packets: socket.socket) -> None:
+        losses = _Losses(lambda: packet_socket.lost(packets), lambda count: self._lost(name, count))
+        while not self._stopped:
+            came = self._readable(packets, losses.patience)
+            frames: list[Frame] = []
+            if came:
+                end = time.monotonic() + LINGER
                 while len(frames) < BATCH and (left := end - time.monotonic()) > 0:
-                    frame = _receive(self._wide.ins, left)
+                    frame = packet_socket.receive(packets)
                     if frame is not None:
                         frames.append(frame)
-                self._columns(frames)
-            if time.monotonic() - checked >= 1:
-                checked = time.monotonic()
-                self._losses("segments", self._wide.ins)
+                    else:
+                        self._readable(packets, left)
+            if frames:
+                block, names = _block(frames)
+                self._segments(block, names.__getitem__)
+            losses.look(came=came)
 
-    def _columns(self, frames: list[_Frame]) -> None:
-        kinds: dict[tuple[int, str], list[_Frame]] = {}
-        for frame in frames:
-            if self._watching(frame[3]):
-                kinds.setdefault((frame[2], frame[3]), []).append(frame)
-        for (linktype, interface), batch in kinds.items():
-            lengths = np.array([len(frame[0]) for frame in batch], dtype=np.int64)
-            selection = select(
-                node=self._node,
-                interface=interface,
-                linktype=linktype,
-                data=np.frombuffer(b"".join(frame[0] for frame in batch), dtype=np.uint8),
-                offsets=np.cumsum(lengths) - lengths,
-                lengths=lengths,
-                times=np.array([frame[1] for frame in batch], dtype=np.int64),
-                data_segments=False,
-            )
-            if selection.segments is not None:
-                self._deliver(selection.segments)
+    def _segments(self, block: Block, name_of: Callable[[int], str]) -> None:
+        """Hand over the segments of a block, those of each interface together."""
+        # The VLAN's own interface hands over the same frame without its tag.
+        wanted = ~block.tagged
+        names = {index: name_of(index) for index in _distinct(block.interfaces)}
+        for index, name in names.items():
+            if not self._watching(name):
+                wanted &= block.interfaces != index
+        block = block.rows(wanted)
+        for hardware in _distinct(block.hardware):
+            linktype = LINK_TYPES.get(hardware)
+            if linktype is not None:
+                self._select(block.rows(block.hardware == hardware), linktype, names)
 
-    def _losses(self, name: str, packets: socket.socket) -> None:
-        _, lost = struct.unpack("II", packets.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
-        if lost:
-            self._deliver(FramesLost(time=time.time_ns(), node=self._node, source=name, count=lost))
+    def _select(self, block: Block, linktype: int, names: dict[int, str]) -> None:
+        selection = select(
+            node=self._node,
+            interface=None,
+            linktype=linktype,
+            data=block.octets,
+            offsets=block.offsets,
+            lengths=block.lengths,
+            times=block.times,
+            data_segments=False,
+        )
+        segments, chosen = selection.segments, selection.chosen
+        if segments is None:
+            return
+        if self._keep_frames:
+            segments = replace(segments, frames=_frames(block, linktype).rows(chosen))
+        interfaces = block.interfaces[chosen]
+        for index in _distinct(interfaces):
+            these = interfaces == index
+            self._deliver(replace(segments if these.all() else segments.rows(these), interface=names[index]))
+
+    def _readable(self, packets: socket.socket, seconds: float | None) -> bool:
+        """Wait until frames came, the time is over, or the capture is stopped."""
+        return packets.fileno() in polling.select([packets.fileno(), self._wake], [], [], seconds)[0]
+
+    def _lost(self, source: str, count: int) -> None:
+        self._deliver(FramesLost(time=time.time_ns(), node=self._node, source=source, count=count))
 
     def _tell(self, source: str, state: SourceState, detail: str = "") -> None:
         self._deliver(SourceChange(time=time.time_ns(), node=self._node, source=source, state=state, detail=detail))
 
 
-def _open(expression: str) -> Any:
-    """A scapy socket on all interfaces with a kernel filter."""
-    # Imported here: it takes a third of a second and tens of megabytes, which a replay need not pay.
-    from scapy.arch.linux import L2ListenSocket
-    from scapy.config import conf
+class _Losses:
+    """Asks for a road's losses, a moment after frames came and not while there is nothing to ask for."""
 
-    conf.bufsize = RING
-    logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
-    # Not promiscuous: nothing changes for the node. Bound to no interface it hears them all, later ones too.
-    opened = L2ListenSocket(iface="lo", promisc=False, filter=expression)
-    opened.ins.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    everywhere = struct.pack("=HHiHBB8x", socket.AF_PACKET, socket.htons(_ETH_P_ALL), 0, 0, 0, 0)
-    # Python's own bind() asks for an interface name; sll_ifindex 0 means any interface (packet(7)).
-    if ctypes.CDLL(None, use_errno=True).bind(opened.ins.fileno(), everywhere, len(everywhere)):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    # What arrived while the socket was being set up is no loss.
-    opened.ins.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
-    return opened
+    def __init__(self, ask: Callable[[], int], tell: Callable[[int], None]) -> None:
+        self._ask, self._tell = ask, tell
+        self._looked = time.monotonic()
+        self._due = False
 
+    @property
+    def patience(self) -> float | None:
+        """Seconds to wait for the next frame; None for as long as it takes."""
+        return CHECK if self._due else None
 
-def _filter(opened: Any, expression: str) -> None:
-    from scapy.arch.linux import attach_filter
-
-    attach_filter(opened.ins, expression, "lo")
+    def look(self, *, came: bool) -> None:
+        """Tell what was lost, if it is time; ``came``: frames did."""
+        self._due |= came
+        if self._due and (now := time.monotonic()) - self._looked >= CHECK:
+            self._looked, self._due = now, False
+            if count := self._ask():
+                self._tell(count)
 
 
-def _receive(packets: socket.socket, timeout: float) -> _Frame | None:
-    """One frame of interest, or None after ``timeout`` seconds and for frames that are another interface's."""
-    if not polling.select([packets], [], [], timeout)[0]:
-        return None
-    with contextlib.suppress(BlockingIOError):
-        octets, ancillary, _, (interface, _, direction, hardware, _) = packets.recvmsg(65535, 128)
-        at = 0
-        for level, kind, value in ancillary:
-            if level == _SOL_PACKET and kind == _PACKET_AUXDATA and struct.unpack_from("I", value)[0] & _VLAN_VALID:
-                # The VLAN's own interface hands over the same frame without its tag.
-                return None
-            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
-                whole, fraction = struct.unpack("qq", value)
-                at = whole * 1_000_000_000 + fraction
-        linktype = _LINK_TYPES.get(hardware)
-        if linktype is None:
-            return None
-        return octets, at or time.time_ns(), linktype, interface, direction == _PACKET_OUTGOING
-    return None
+def _distinct(values: NDArray[Any]) -> list[int]:
+    """The values that occur; mostly one."""
+    if len(values) and (values == values[0]).all():
+        return [int(values[0])]
+    found: list[int] = np.unique(values).tolist()
+    return found
+
+
+def _interface(index: int) -> str:
+    """The name of an interface, empty when it is gone."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return ""
+
+
+def _block(frames: list[Frame]) -> tuple[Block, list[str]]:
+    """Frames read one by one as a block of the ring would hold them, and the interfaces by the index that they have there."""
+    names = list({frame.interface: None for frame in frames})
+    lengths = np.array([len(frame.octets) for frame in frames], dtype=np.int64)
+    return Block(
+        octets=np.frombuffer(b"".join(frame.octets for frame in frames), dtype=np.uint8),
+        offsets=np.cumsum(lengths) - lengths,
+        lengths=lengths,
+        original_lengths=np.array([frame.length for frame in frames], dtype=np.int64),
+        times=np.array([frame.time for frame in frames], dtype=np.int64),
+        interfaces=np.array([names.index(frame.interface) for frame in frames], dtype=np.int32),
+        hardware=np.array([frame.hardware for frame in frames], dtype=np.uint16),
+        outgoing=np.array([frame.outgoing for frame in frames], dtype=np.bool_),
+        tagged=np.zeros(len(frames), dtype=np.bool_),
+    ), names
+
+
+def _frames(block: Block, linktype: int) -> Frames:
+    return Frames(
+        octets=block.octets,
+        offsets=block.offsets,
+        lengths=block.lengths,
+        original_lengths=block.original_lengths,
+        linktype=linktype,
+        outgoing=block.outgoing,
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 import time
 from typing import TYPE_CHECKING
 
-from observer.model.observations import TimePassed
+from observer.model.observations import FramesLost, TcpSegments, TimePassed
 from observer.model.time import SECOND
 from observer.sources.merge import Merger
 
@@ -16,8 +17,24 @@ if TYPE_CHECKING:
 
     from observer.model.observations import Observation
 
+SEGMENTS = "segments"
+"""The source whose losses these are."""
+
 QUEUED = 100_000
 """Observations (or batches of segments) that may wait; beyond them the newest are dropped and counted."""
+
+WAITING = 48 << 20
+"""Octets of segments that may wait, the hold-back included: 0.6 s of a million a second. What is beyond counts as lost frames."""
+
+SEGMENT = 72
+"""Octets that a segment takes, columns of ``TcpSegments``; kept frames take ``FRAME`` more."""
+
+FRAME = 192
+"""128 octets and four columns."""
+
+
+PIECE = 0.02
+"""Seconds of segments handed on at once, at least: in a flood the next one is always due, and small batches cost more."""
 
 
 class Live:
@@ -29,6 +46,12 @@ class Live:
         self._queue: queue.Queue[Observation | None] = queue.Queue(QUEUED)
         self._stopping = False
         self._merger = Merger()
+        self._rest = 0.001
+        """Seconds to wait at least for what is held."""
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._lost: dict[str, int] = {}
+        """Segments by node that found no room."""
         self.dropped = 0
         """Observations that found the queue full."""
 
@@ -39,10 +62,16 @@ class Live:
 
     def deliver(self, observation: Observation) -> None:
         """Take an observation from any thread, without ever blocking it."""
+        if isinstance(observation, TcpSegments) and not self._admitted(observation):
+            return
         try:
             self._queue.put_nowait(observation)
         except queue.Full:
-            self.dropped += 1
+            if isinstance(observation, TcpSegments):
+                self._handed_on(observation)
+                self._refused(observation)
+            else:
+                self.dropped += 1
 
     def stop(self) -> None:
         """Let the stream end, after everything that was delivered; never waits, so that a signal handler may call it."""
@@ -72,13 +101,49 @@ class Live:
             if self._stopping and self._queue.empty():
                 break
             until = self._clock() - self._hold_back
-            yield from self._merger.release(until)
+            self._tell_losses()
+            self._rest = 0.001
+            for observation in self._merger.release(until):
+                self._handed_on(observation)
+                self._rest = PIECE if isinstance(observation, TcpSegments) else 0.001
+                yield observation
             yield TimePassed(until)
         yield from self._merger.flush()
 
+    def _admitted(self, segments: TcpSegments) -> bool:
+        """Whether there is room for a batch, which is then taken."""
+        octets = _octets(segments)
+        with self._lock:
+            room = self._waiting + octets <= WAITING
+            if room:
+                self._waiting += octets
+        if not room:
+            self._refused(segments)
+        return room
+
+    def _refused(self, segments: TcpSegments) -> None:
+        with self._lock:
+            self._lost[segments.node] = self._lost.get(segments.node, 0) + len(segments)
+
+    def _handed_on(self, observation: Observation) -> None:
+        if isinstance(observation, TcpSegments):
+            with self._lock:
+                self._waiting -= _octets(observation)
+
+    def _tell_losses(self) -> None:
+        with self._lock:
+            lost, self._lost = self._lost, {}
+        for node, count in lost.items():
+            self._merger.push(FramesLost(time=self._clock(), node=node, source=SEGMENTS, count=count))
+
     def _wait(self, deadline: int | None) -> float:
         """Seconds until something held or a deadline is due."""
-        due = [time for time in (self._merger.head, deadline) if time is not None]
-        if not due:
-            return 1.0
-        return min(1.0, max(0.001, (min(due) + self._hold_back - self._clock()) / SECOND))
+        waits = [1.0]
+        for due, least in ((self._merger.head, self._rest), (deadline, 0.001)):
+            if due is not None:
+                waits.append(max(least, (due + self._hold_back - self._clock()) / SECOND))
+        return min(waits)
+
+
+def _octets(segments: TcpSegments) -> int:
+    return len(segments) * (SEGMENT if segments.frames is None else SEGMENT + FRAME)

@@ -7,7 +7,7 @@ are is for the rare road to say. No reads outside a frame's captured octets.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -44,12 +44,8 @@ _LINK_HEADER: Final = {
 
 
 def numbers(data: Octets, at: Positions, size: int) -> Positions:
-    """The big-endian numbers of ``size`` octets (1 to 4) at these positions, all of which exist."""
-    result = data[at].astype(np.int64)
-    for index in range(1, size):
-        result <<= 8
-        result |= data[at + index]
-    return result
+    """The big-endian numbers of ``size`` octets (1, 2 or 4) at these positions, all of which exist."""
+    return _unaligned(data, f">u{size}")[at].astype(np.int64)
 
 
 def among(values: NDArray[np.generic], wanted: Iterable[int]) -> Mask:
@@ -62,9 +58,13 @@ def among(values: NDArray[np.generic], wanted: Iterable[int]) -> Mask:
 
 def words(data: Octets, at: Positions) -> NDArray[np.uint64]:
     """The big-endian 64-bit words at these positions, all of which exist."""
-    octets = data[at[:, None] + np.arange(8)]
-    result: NDArray[np.uint64] = octets.view(">u8")[:, 0].astype(np.uint64)
-    return result
+    return _unaligned(data, ">u8")[at].astype(np.uint64)
+
+
+def _unaligned(data: Octets, kind: str) -> NDArray[Any]:
+    """The buffer as numbers that begin at every octet: one look-up for each number, whatever its size."""
+    size = int(kind[2:])
+    return np.ndarray((max(0, len(data) - size + 1),), kind, np.ascontiguousarray(data), strides=(1,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def macs(linktype: int, data: Octets, frames: Positions) -> NDArray[np.uint64]:
         case _:
             return result
     at = at[known]
-    result[known] = (numbers(data, at, 3) << 24 | numbers(data, at + 3, 3)).astype(np.uint64)
+    result[known] = (numbers(data, at, 2) << 32 | numbers(data, at + 2, 4)).astype(np.uint64)
     return result
 
 

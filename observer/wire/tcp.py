@@ -6,13 +6,13 @@ segments they are: choosing those of the virtual addresses is the caller's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from observer.model.observations import Tcp, TcpSegments
-from observer.wire import columns, icmp, ip, ndp
+from observer.wire import columns, icmp, ip, ndp, usual
 from observer.wire.links import ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, VLAN_TAGS
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Selection:
     """The segments in order of time; None for none."""
     truncated: int
     """TCP frames that were captured too short to see their flags."""
+    chosen: NDArray[np.int64]
+    """Index of the frame of each segment."""
 
 
 def select(
@@ -56,6 +58,50 @@ def select(
     looked for, and fragments other than the first have no TCP header. Batches of 10,000 to 100,000 frames go fastest.
     Raises ValueError for a link type that is not ``links.supported``.
     """
+    which, heads = usual.usual(linktype, data, offsets, lengths)
+    if not len(heads):
+        return _select(node, interface, linktype, data, offsets, lengths, times, data_segments=data_segments)
+    fast = np.flatnonzero(which)
+    captured = np.minimum(lengths, len(data) - offsets)[fast]
+    segments, rows = usual.segments(node, interface, heads, times[fast], captured, data_segments=data_segments)
+    found = Selection(rare=np.zeros(0, np.int64), segments=segments if len(segments) else None, truncated=0, chosen=fast[rows])
+    if len(fast) == len(offsets):
+        return found
+    rest = np.flatnonzero(~which)
+    other = _select(node, interface, linktype, data, offsets[rest], lengths[rest], times[rest], data_segments=data_segments)
+    return _together(found, replace(other, rare=rest[other.rare], chosen=rest[other.chosen]))
+
+
+def _together(one: Selection, other: Selection) -> Selection:
+    """Two selections of one batch, the first without rare frames."""
+    parts = [part.segments for part in (one, other) if part.segments is not None]
+    chosen = np.concatenate([one.chosen, other.chosen])
+    segments = None
+    if parts:
+        joined = parts[0] if len(parts) == 1 else _joined(parts)
+        order = np.lexsort((chosen, joined.times))
+        segments, chosen = joined.rows(order), chosen[order]
+    return Selection(rare=other.rare, segments=segments, truncated=other.truncated, chosen=chosen)
+
+
+def _joined(parts: list[TcpSegments]) -> TcpSegments:
+    names = [field.name for field in fields(TcpSegments) if isinstance(getattr(parts[0], field.name), np.ndarray)]
+    joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(parts[0], **joined)
+
+
+def _select(
+    node: str,
+    interface: str | None,
+    linktype: int,
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    times: NDArray[np.int64],
+    *,
+    data_segments: bool,
+) -> Selection:
+    """The same for frames of any shape."""
     walk = columns.start(linktype, data, offsets, lengths)
     upper = columns.upper(data, walk)
     rare = np.union1d(_rare_below_ip(data, walk), _rare_above_ip(data, upper))
@@ -71,7 +117,7 @@ def select(
     wanted = (words >= 5) & (payloads >= 0) & ((flags & _CONTROL != 0) | (payloads > 0))
     chosen = np.flatnonzero(wanted)
     if not len(chosen):
-        return Selection(rare=rare, segments=None, truncated=truncated)
+        return Selection(rare=rare, segments=None, truncated=truncated, chosen=np.zeros(0, np.int64))
     chosen = chosen[np.lexsort((seen.rows[chosen], times[seen.rows[chosen]]))]
     seen = seen.where(chosen)
     sources, destinations = _addresses(columns.start(linktype, data, offsets[seen.rows], lengths[seen.rows]), data)
@@ -93,7 +139,7 @@ def select(
         payloads=payloads[chosen].astype(np.uint32),
         macs=columns.macs(linktype, data, offsets[seen.rows]),
     )
-    return Selection(rare=rare, segments=segments, truncated=truncated)
+    return Selection(rare=rare, segments=segments, truncated=truncated, chosen=seen.rows)
 
 
 def _addresses(walk: Walk, data: Octets) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
