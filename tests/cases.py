@@ -10,6 +10,7 @@ import functools
 import gzip
 import json
 import struct
+import subprocess
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -127,6 +128,10 @@ def _observe(path: Path, node: str, decoder: FrameDecoder, snap: int | None) -> 
         yield from observe_capture(Census(str(path), node), decoder)
         return
     with tempfile.NamedTemporaryFile(suffix=".pcap") as short:
+        if ".pcapng" in path.name:
+            subprocess.run(["editcap", "-s", str(snap), path, short.name], check=True, capture_output=True)
+            yield from observe_capture(Census(short.name, node), decoder)
+            return
         short.write(snapped(gzip.decompress(path.read_bytes()), snap))
         short.flush()
         yield from observe_capture(Census(short.name, node), decoder)
