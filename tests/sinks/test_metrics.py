@@ -14,8 +14,8 @@ from traces import EPOCH, VIP, A, B, Trace, flaps
 import observer
 import observer.sinks.metrics as metrics_module
 from observer.engine.engine import Engine
-from observer.model.flaps import FlapJudged, FlapStage
-from observer.model.observations import Malformed, SourceState, Tcp
+from observer.model.flaps import Connections, FlapJudged, FlapStage
+from observer.model.observations import Malformed, SourceState, Tcp, TimePassed
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.run import run
@@ -134,6 +134,37 @@ def test_seconds_without_a_holder_are_added_when_the_flap_closes():
     router = {"family": "ipv4", "interface": "eth0", "vrid": "51"}
     assert value(measured(trace), "vrrp_outage_seconds_total", **router) == pytest.approx(0.8)
     assert value(measured(trace), "vrrp_dual_active_seconds_total", **router) == 0
+
+
+def test_a_storm_is_active_until_it_is_over():
+    """Four moves to and fro, each after a fall of the priority, ten seconds apart."""
+    trace, when = Trace(), 0.0
+    for turn in range(4):
+        here, there = (A, B) if turn % 2 == 0 else (B, A)
+        trace.adverts(here, 65, when, 6).adverts(here, 45, when + 6, 3)
+        when += 8.766
+        trace.advert(there, 60, when)
+        when += 1
+    trace.adverts(A, 65, when, 5)
+    metrics, engine, active = Metrics(), Engine(), []
+    router = (("family", "ipv4"), ("interface", "eth0"), ("vrid", "51"))
+    for item in trace.passed(when + 400).observations():
+        events = engine.advance(item.time) if isinstance(item, TimePassed) else engine.observe(item)
+        for event in events:
+            metrics.happened(event)
+            active.append(samples(metrics).get(("vrrp_storm_active", router)))
+    assert next(value for value in active if value is not None) == 0
+    assert 1 in active
+    assert active[-1] == 0
+    assert samples(metrics)["vrrp_storms_total", router] == 1
+
+
+def test_connections_that_nothing_told_are_added_when_the_flap_closes():
+    [flap] = flaps(stopped())
+    told = replace(flap, connections=Connections(3, 0, 1, established=10, left=7))
+    metrics = Metrics()
+    metrics.happened(FlapJudged(flap.time, told, FlapStage.CLOSED, counts=True))
+    assert value(metrics, "vrrp_flap_connections_left_total", family="ipv4", interface="ens3", vrid="51") == 7
 
 
 def test_a_flap_is_found_by_its_id_from_its_counters():

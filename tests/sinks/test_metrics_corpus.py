@@ -41,6 +41,8 @@ NAMED = {
     "vrrp_observer_frames_lost_total": "test_how_the_agent_itself_is",
     "vrrp_observer_late_observations_total": "test_how_the_agent_itself_is",
     "vrrp_observer_lag_seconds": "test_how_the_agent_itself_is",
+    "vrrp_storm_active": "test_a_storm_is_active_until_it_is_over",
+    "vrrp_flap_connections_left_total": "test_connections_that_nothing_told_are_added_when_the_flap_closes",
     "vrrp_observer_build_info": "test_how_the_agent_itself_is",
 }
 """Metrics that no recorded case moves, and the test in test_metrics.py that does."""
