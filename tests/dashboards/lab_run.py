@@ -20,19 +20,7 @@ from lab import CLIENT, FOREIGN, MASTERS, OPENSHIFT_ORIGINAL, Lab, address
 from lab.agents import PORT, Agent
 from lab.storm import CLIENTS, etcd_outage
 
-from observer.sinks.metrics import METRICS
-
 SCRAPE = "2s"
-
-LATE = """
-vrrp_resets_total{interface="eth0",vrid="51",family="ipv4",reason="orphaned"} %(resets)d
-vrrp_reset_bursts_total{interface="eth0",vrid="51",family="ipv4",cause="flap"} %(bursts)d
-vrrp_storms_total{interface="eth0",vrid="51",family="ipv4"} %(storm)d
-vrrp_storm_active{interface="eth0",vrid="51",family="ipv4"} %(storm)d
-vrrp_flap_misdirected_seconds_total{interface="eth0",vrid="51",family="ipv4"} %(bursts)d
-vrrp_flap_connections_left_total{interface="eth0",vrid="51",family="ipv4"} %(bursts)d
-"""
-"""Metrics that the agent is about to have, made up for as long as it has not."""
 
 MALFORMED = (
     "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112);"
@@ -43,29 +31,11 @@ MALFORMED = (
 """Sends three adverts with a wrong checksum."""
 
 
-def late_metrics(**values: int) -> str:
-    """What the agent does not have yet."""
-    has = {metric.name: metric.labels for metric in METRICS}
-    lines = [line for line in (LATE % values).splitlines() if line]
-    return "\n".join(line for line in lines if "vrid" not in has.get(line.partition("{")[0], ())) + "\n"
-
-
 def play(directory: Path) -> tuple[float, float]:
     """The run; begin and end in seconds since the epoch."""
-    pages = directory / "late"
-    pages.mkdir(parents=True, exist_ok=True)
-    page = pages / "metrics"
-    values = {"resets": 0, "bursts": 0, "storm": 0}
-    page.write_text(late_metrics(**values), encoding="utf-8")
+    directory.mkdir(parents=True, exist_ok=True)
     agents_of = [{"targets": [f"{address(node)}:{PORT}"], "labels": {"cluster": "lab", "instance": node}} for node in MASTERS]
-    scrapes = [
-        {"job_name": "vrrp-observer", "static_configs": agents_of},
-        {
-            "job_name": "late",
-            "metric_relabel_configs": [{"target_label": "job", "replacement": "vrrp-observer"}],
-            "static_configs": [{"targets": ["127.0.0.1:8000"], "labels": {"cluster": "lab", "instance": "m1"}}],
-        },
-    ]
+    scrapes = [{"job_name": "vrrp-observer", "static_configs": agents_of}]
     stack.configure(directory, scrapes, interval=SCRAPE)
     setting = OPENSHIFT_ORIGINAL.with_timings(interval=1, fall=2, rise=3)
     with Lab(setting, directory / "lab", capture=None) as lab:
@@ -74,16 +44,13 @@ def play(directory: Path) -> tuple[float, float]:
         agents = [Agent(lab, node, "--listen", f":{PORT}").start() for node in MASTERS]
         for agent in agents:
             agent.wait_ready(60)
-        lab.popen(CLIENT, [sys.executable, "-m", "http.server", "-d", str(pages), "-b", "127.0.0.1", "8000"], log="late.log")
         prometheus = lab.popen(CLIENT, stack.prometheus_argv(directory, 9090), log="prometheus.log")
         begin = time.time()
         lab.start_clients(CLIENTS)
         time.sleep(12)
-        page.write_text(late_metrics(**(values | {"storm": 1, "resets": 400, "bursts": 2})), encoding="utf-8")
         etcd_outage(lab, storm=30, calm=6)
         for node in MASTERS:
             lab.apiserver(node).ok()
-        page.write_text(late_metrics(**(values | {"resets": 900, "bursts": 4})), encoding="utf-8")
         lab.exec(FOREIGN, [sys.executable, "-c", MALFORMED, address(FOREIGN)], check=True)
         time.sleep(4)
         holder = lab.holder()

@@ -32,25 +32,15 @@ TARGET = {"cluster", "job", "instance"}
 OTHERS = {"up": set()}
 """Metrics that Prometheus makes."""
 ROUTER = {"interface", "vrid", "family"}
-ANNOUNCED = {
-    "vrrp_resets_total": ROUTER | {"reason"},
-    "vrrp_reset_bursts_total": ROUTER | {"cause"},
-    "vrrp_storms_total": ROUTER,
-    "vrrp_storm_active": ROUTER,
-    "vrrp_flap_misdirected_seconds_total": ROUTER,
-    "vrrp_flap_connections_left_total": ROUTER,
-}
-"""Metrics that the agent is about to have; what METRICS says goes before."""
 
 
 def declared():
     mine = {metric.name: set(metric.labels) for metric in METRICS}
-    late = {name: labels for name, labels in ANNOUNCED.items() if not labels <= mine.get(name, set())}
     recorded = yaml.safe_load((DASHBOARDS / "rules" / "recording.yaml").read_text(encoding="utf-8"))
     names = {rule["record"]: set() for group in recorded["groups"] for rule in group["rules"]}
     for name in names:
         names[name] = ROUTER | {"router", "cause", "warranted"}
-    return mine | late | names | OTHERS
+    return mine | names | OTHERS
 
 
 def plain(expr):
