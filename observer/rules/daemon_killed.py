@@ -44,6 +44,10 @@ def find(view: FlapView) -> Finding | str:
     if died is not None:
         said = Evidence(died.time, f"its log says: {died.detail}", died.node)
         return Finding(Cause.DAEMON_KILLED, Confidence.CERTAIN, (evidence, said))
+    started = view.logged(LogKind.STARTING, begin=last.last + SECOND, end=view.now)
+    if started is not None:
+        again = Evidence(started.time, f"its log says, with no word of a stop before: {started.detail}", started.node)
+        return Finding(Cause.DAEMON_KILLED, Confidence.CERTAIN, (evidence, again))
     holds, alive = _still_holds(view, last), _alive(view, last)
     sure = Confidence.CERTAIN if view.lossless else Confidence.LIKELY
     unsure = () if view.lossless else ("frames were lost: a resignation may have been among them",)

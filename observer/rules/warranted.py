@@ -53,6 +53,12 @@ def warranted(view: FlapView, finding: Finding) -> tuple[Warranted, tuple[Eviden
         # The Active Router went on; without VRRP nothing tells what the former holder could have done.
         return (Warranted.NO if sure and view.held is not None else Warranted.UNKNOWN), (), ()
     answer, evidence, blind = _proxy(view, looked(view, finding))
+    still = view.former in view.taps and view.service_before.last_action is not None
+    if finding.cause is Cause.DAEMON_STALLED and still and answer is Warranted.UNKNOWN:
+        frozen = (
+            f"the proxy of {view.former} was not seen to do anything either meanwhile: its node may have been frozen as a whole"
+        )
+        return Warranted.UNKNOWN, evidence, (frozen, *blind)
     if finding.cause in MOVED_BY_VRRP:
         # What these need not show is a proxy at work; only a dead one changes the answer.
         return (answer, evidence, ()) if answer is Warranted.YES else (Warranted.NO if sure else answer, evidence, ())

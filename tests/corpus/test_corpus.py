@@ -14,6 +14,13 @@ CASES = cases()
 VANTAGES = [(case, vantage) for case in CASES for vantage in case.vantages]
 
 
+UNDECIDED = {
+    "near-misses/stalled_for_good": "a keepalived that is frozen and does not come back leaves what a killed one leaves",
+    "near-misses/foreign_same_address": "a foreign group with the same address looks like a member with another password",
+}
+"""Cases of which not even all nodes together tell the cause: what is said of them may be wrong, but never with certainty."""
+
+
 def names(entry) -> str:
     return entry.name if isinstance(entry, Case) else str(entry)
 
@@ -34,7 +41,7 @@ def test_never_wrong_with_certainty(case, vantage):
             assert flap.verdict.warranted.value in ("unknown", *(label.warranted for label in case.labels))
 
 
-@pytest.mark.parametrize("case", CASES, ids=names)
+@pytest.mark.parametrize("case", [case for case in CASES if case.name not in UNDECIDED], ids=names)
 def test_from_all_nodes_every_flap_is_found_and_named(case):
     found = whole(case, case.vantages["all"])
     assert [(flap.former, flap.current, flap.verdict.cause.value) for flap in found] == [
@@ -42,6 +49,10 @@ def test_from_all_nodes_every_flap_is_found_and_named(case):
     ]
     for label, flap in zip(case.labels, found, strict=True):
         assert flap.verdict.warranted.value in (label.warranted, "unknown")
+
+
+def test_what_is_undecided_is_recorded():
+    assert {case.name for case in CASES} >= set(UNDECIDED)
 
 
 def test_every_cause_has_a_case():
