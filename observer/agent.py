@@ -13,7 +13,7 @@ from observer.engine.engine import Engine
 from observer.keepalived.watch import Conf
 from observer.model.errors import ConfigError, SourceError
 from observer.model.flaps import FlapJudged
-from observer.model.observations import AddressChange, Advert, TimePassed
+from observer.model.observations import AddressChange, Advert, SourceChange, SourceState, TimePassed
 from observer.model.time import SECOND, nanoseconds, seconds
 from observer.run import Sink, run
 from observer.sinks.events import Lines
@@ -22,6 +22,8 @@ from observer.sinks.http import Route, Server, exposition
 from observer.sinks.metrics import Metrics
 from observer.sinks.notify import Notifier
 from observer.sinks.page import Page
+from observer.sinks.recorder import Recorder
+from observer.sinks.recording_files import Limits, RecordingFiles
 from observer.sinks.tls import Certificates
 from observer.sources.addresses import Addresses
 from observer.sources.capture import Capture
@@ -78,10 +80,22 @@ class Agent:
         self._health = Health(NEEDED)
         self._page = Page(node, lambda: sorted(self._health.sources.items()))
         self._sinks: list[Sink] = [self._metrics, self._health, self._page, Lines(stream, terminal=terminal)]
+        self._recorder: Recorder | None = None
+        self._files: RecordingFiles | None = None
+        if configuration.recordings:
+            self._files, self._recorder = _recording(configuration, node, self._engine, self._recorder_is)
+            self._sinks.append(self._recorder)
         if once:
             self._sinks.append(_Once(self))
         self._addresses = Addresses(node, self._live.deliver)
-        self._capture = Capture(node, self._live.deliver, self._watching)
+        recorder = self._recorder
+        self._capture = Capture(
+            node,
+            self._live.deliver,
+            self._watching,
+            frame_seen=recorder.frame_seen if recorder is not None else None,
+            keep_frames=recorder is not None,
+        )
         self._services = Services(int(port) for port in configuration.service_ports)
         self._host = Host(node, _looks(configuration, node, conf, self._services), self._live.deliver)
         self._priorities: dict[str, int] = {}
@@ -96,6 +110,8 @@ class Agent:
         for name in self._configuration.interfaces:
             if name not in links:
                 raise SourceError(f"interface {name!r} does not exist here; there are {', '.join(sorted(links))}")
+        if self._files is not None:
+            self._files.start()
         self._capture.start()
         self._host.start()
         self._notify.ready()
@@ -105,10 +121,24 @@ class Agent:
             self._notify.stopping()
             self._capture.stop()
             self._host.stop()
+            if self._recorder is not None and self._files is not None:
+                self._recorder.close()
+                self._files.stop()
 
     def stop(self) -> None:
         """End the work, after what was seen so far is handled."""
         self._live.stop()
+
+    def record(self) -> None:
+        """Record what is kept in memory, and on for some time; a signal handler may call it."""
+        if self._recorder is not None:
+            self._recorder.ask("asked for by SIGUSR1")
+
+    def _recorder_is(self, state: SourceState, detail: str) -> None:
+        """Show whether recordings can be written; the engine need not know."""
+        self._metrics.observed(SourceChange(time=time.time_ns(), node="", source="recorder", state=state, detail=detail))
+        if state is SourceState.FAILED:
+            self._warn(f"recordings: {detail}")
 
     def reload(self) -> None:
         """Read the configuration anew the next time that the loop turns; a signal handler may call it."""
@@ -230,3 +260,16 @@ class _Once:
         """Stop when a flap was judged."""
         if isinstance(event, FlapJudged):
             self._agent.stop()
+
+
+def _recording(
+    configuration: Configuration, node: str, engine: Engine, tell: Callable[[SourceState, str], None]
+) -> tuple[RecordingFiles, Recorder]:
+    limits = Limits(
+        size=int(configuration.record_size * 1_000_000),
+        count=int(configuration.record_files),
+        age=int(configuration.record_days * 86400),
+    )
+    files = RecordingFiles(configuration.recordings, node, limits, tell)
+    before, after = nanoseconds(configuration.record_before), nanoseconds(configuration.record_after)
+    return files, Recorder(engine, files, before=before, after=after, always=configuration.record == "always")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from dataclasses import fields
@@ -14,8 +15,11 @@ from observer.config import FILE, KEYS, Configuration, effective, load, toml
 from observer.model.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from observer.engine.engine import Engine
+    from observer.engine.views import Explain
+    from observer.model.observations import Observation
     from observer.sources.replay import Census
 
 UNUSABLE = 2
@@ -71,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
 
     replay = commands.add_parser("replay", help="read captures and report the flaps in them")
     replay.add_argument(
-        "files", nargs="*", metavar="FILE", help="capture files of one node, pcap or pcapng; - for standard input"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="captures of one node, pcap or pcapng, - for standard input; recordings, or a directory of them, of any nodes",
     )
     replay.add_argument(
         "--node", action="append", default=[], metavar="NAME=FILE", help="a capture of the node NAME (may be repeated)"
@@ -93,7 +100,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[NODE=]FILE",
         help="keepalived.conf of a node: names the check that failed (may be repeated)",
     )
-    replay.add_argument("--format", choices=("text", "json"), default="text")
+    replay.add_argument(
+        "--format",
+        choices=("text", "json", "openmetrics"),
+        default="text",
+        help="openmetrics: what each node's agent would have shown, for `promtool tsdb create-blocks-from openmetrics`",
+    )
+    replay.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="openmetrics: a label of every series, besides job and instance, or instead (may be repeated)",
+    )
     replay.set_defaults(work=_replay)
 
     causes = commands.add_parser("causes", help="explain the causes")
@@ -151,7 +170,6 @@ def _causes(parsed: argparse.Namespace) -> int:
 
 
 def _replay(parsed: argparse.Namespace) -> int:
-    from observer.engine.engine import Engine
     from observer.keepalived import load as load_keepalived
     from observer.keepalived.explain import Configurations
     from observer.run import run
@@ -160,10 +178,11 @@ def _replay(parsed: argparse.Namespace) -> int:
     from observer.sources.clocks import put_right
     from observer.sources.keepalived_log import read_log
     from observer.sources.merge import merged
-    from observer.sources.replay import Census, observe_capture
+    from observer.sources.recordings import gathered, streams
+    from observer.sources.replay import Census
     from observer.wire.frames import FrameDecoder
 
-    censuses = [Census(path, "capture") for path in parsed.files]
+    censuses = gathered(parsed.files)
     for option in parsed.node:
         name, equals, path = option.partition("=")
         if not (name and equals and path):
@@ -175,13 +194,19 @@ def _replay(parsed: argparse.Namespace) -> int:
     logs = [_of_node("--log", option, censuses) for option in parsed.log]
     configurations = [_of_node("--keepalived-conf", option, censuses) for option in parsed.keepalived_conf]
     explain = Configurations({node: load_keepalived(path) for node, path in configurations}) if configurations else None
-    engine, report, decoder = Engine(explain), Report(), FrameDecoder()
+    engine, report = _engine(censuses, explain), Report()
     clocks = _clocks(censuses)
-    sources = [(census.node, observe_capture(census, decoder)) for census in censuses]
+    sources = streams(censuses, FrameDecoder())
     sources += [(node, ([event] for event in read_address_events(path, node))) for node, path in events]
     sources += [(node, ([event] for event in read_log(path, node))) for node, path in logs]
-    streams = [put_right(stream, clocks.get(node, 0)) for node, stream in sources]
-    run(merged(streams), engine, [report])
+    inputs = [put_right(stream, clocks.get(node, 0)) for node, stream in sources]
+    if parsed.format == "openmetrics":
+        by_node = {node: [inputs[place] for place, (of, _) in enumerate(sources) if of == node] for node, _ in sources}
+        _backfill(parsed, by_node, engine if censuses[0].recalled else None, explain, censuses)
+        return 0
+    # What one engine took is in the order in which it took it.
+    alone = censuses[0].recalled and len(inputs) == 1
+    run((item for batch in inputs[0] for item in batch) if alone else merged(inputs), engine, [report])
     _remarks(censuses)
     if parsed.format == "json":
         report.write_json(engine, sys.stdout)
@@ -190,17 +215,71 @@ def _replay(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _backfill(
+    parsed: argparse.Namespace,
+    nodes: dict[str, list[Iterator[list[Observation]]]],
+    recalled: Engine | None,
+    explain: Explain | None,
+    censuses: list[Census],
+) -> None:
+    """Each node by itself, as its agent would have seen it."""
+    from observer.engine.engine import Engine
+    from observer.run import run
+    from observer.sinks.backfill import Backfill, Samples
+    from observer.sources.merge import merged
+    from observer.sources.recording import state
+
+    labels = {}
+    for option in parsed.label:
+        name, equals, value = option.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ConfigError(f"--label {option!r}: give NAME=VALUE")
+        labels[name] = value
+    samples = Samples()
+    for node, inputs in nodes.items():
+        engine = recalled or Engine(explain)
+        sink = Backfill(samples, {"job": "vrrp-observer", "instance": node} | labels)
+        if recalled is not None:
+            sink.begin(engine, state(censuses[0].path))
+        items = (item for batch in inputs[0] for item in batch) if recalled is not None else merged(inputs)
+        run(sink.stepped(items), engine, [sink])
+        sink.end()
+    _remarks(censuses)
+    samples.write(sys.stdout)
+
+
+def _engine(censuses: list[Census], explain: Explain | None) -> Engine:
+    """An engine that goes on from where recordings of one node begin; for anything else, a new one."""
+    from observer.engine.engine import Engine
+    from observer.engine.memory import answering, recall
+    from observer.sources.recording import answers
+    from observer.sources.recordings import memory
+
+    remembered = memory(censuses)
+    if remembered is not None:
+        try:
+            engine = recall(remembered, explain or answering(answers(census.path for census in censuses)))
+        except ValueError as error:
+            print(f"vrrp-observer: {censuses[0].path}: what was known before it is left out: {error}", file=sys.stderr)
+        else:
+            censuses[0].recalled = True
+            return engine
+    return Engine(explain)
+
+
 def _clocks(censuses: list[Census]) -> dict[str, int]:
     """By how much each node's clock is ahead of the first one's, told on standard error where it matters."""
     from observer.model.time import duration
     from observer.sources.clocks import offsets, sightings
-    from observer.sources.replay import Census, observe_capture
+    from observer.sources.recordings import streams
+    from observer.sources.replay import Census
     from observer.wire.frames import FrameDecoder
 
     nodes = {census.node: census.path for census in censuses}
     if len(nodes) < 2 or any(census.path == "-" for census in censuses):
         return {}
-    seen = {node: sightings(observe_capture(Census(path, node), FrameDecoder())) for node, path in nodes.items()}
+    again = [Census(census.path, census.node) for census in censuses]
+    seen = {node: sightings(stream) for node, stream in streams(again, FrameDecoder())}
     clocks = offsets(seen)
     first = next(iter(nodes))
     for node, ahead in clocks.items():
@@ -260,6 +339,7 @@ def _run(parsed: argparse.Namespace) -> int:
     if not sys.stdout.isatty():
         # On a terminal it still means that the terminal is gone.
         signal.signal(signal.SIGHUP, lambda *_: agent.reload())
+    signal.signal(signal.SIGUSR1, lambda *_: agent.record())
     if parsed.duration is not None:
         signal.signal(signal.SIGALRM, lambda *_: agent.stop())
         signal.setitimer(signal.ITIMER_REAL, parsed.duration)

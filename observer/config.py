@@ -67,12 +67,32 @@ class Configuration:
     haproxy_socket: str = setting("", "HAProxy's stats socket, where it is not in one of the usual places", "FILE")
     """HAProxy's stats socket; empty: OpenShift's or Debian's usual place."""
 
+    recordings: str = setting("", "record the minutes around each flap there", "DIRECTORY")
+    """Directory for recordings; default: `recordings` in systemd's STATE_DIRECTORY. Empty, or without that: none are made."""
+    record: str = setting("flaps", "when to record: flaps or always", "WHEN")
+    """`flaps`: record around flaps (and at SIGUSR1); `always`: record all the time."""
+    record_before: float = setting(120.0, "what a recording holds before a flap", "SECONDS")
+    """Seconds before a flap that a recording holds, at least."""
+    record_after: float = setting(120.0, "what a recording holds after a flap", "SECONDS")
+    """Seconds after a flap that a recording holds; it goes on at least until the flap is closed."""
+    record_size: float = setting(20.0, "size of one recording", "MEGABYTES")
+    """Megabytes of one recording; where more is to be recorded, another follows."""
+    record_files: float = setting(50.0, "recordings that are kept", "COUNT")
+    """Recordings kept; the oldest go first."""
+    record_days: float = setting(14.0, "for how long they are kept", "DAYS")
+    """Days for which recordings are kept."""
+
     def __post_init__(self) -> None:
         if not 0.01 <= self.hold_back <= 10:
             raise ConfigError(f"hold_back is {self.hold_back}: give seconds between 0.01 and 10")
         for interface in self.interfaces:
             if not interface or len(interface) > 15 or "/" in interface or any(char.isspace() for char in interface):
                 raise ConfigError(f"interfaces: {interface!r} is not an interface name")
+        if self.record not in ("flaps", "always"):
+            raise ConfigError(f"record is {self.record!r}: give flaps or always")
+        for key, least, most in _RECORDS:
+            if not least <= getattr(self, key) <= most:
+                raise ConfigError(f"{key} is {getattr(self, key):g}: give a number between {least:g} and {most:g}")
         if self.listen:
             endpoint(self.listen)
         for name in self.evidence:
@@ -82,6 +102,15 @@ class Configuration:
             if not port.isdecimal() or not 0 < int(port) < 65536:
                 raise ConfigError(f"service_ports: {port!r} is not a port number")
 
+
+_RECORDS = (
+    ("record_before", 10, 3600),
+    ("record_after", 10, 3600),
+    ("record_size", 1, 1000),
+    ("record_files", 1, 10_000),
+    ("record_days", 0.01, 3650),
+)
+"""Keys with the least and the greatest value."""
 
 KEYS = tuple(field.name for field in fields(Configuration))
 
@@ -137,6 +166,8 @@ def effective(path: str | None, environment: Mapping[str, str], flags: Mapping[s
     for key, value in flags.items():
         if value is not None:
             settings[key], origins[key] = value, "flag"
+    if "recordings" not in settings and (state := environment.get("STATE_DIRECTORY")):
+        settings["recordings"], origins["recordings"] = f"{state.split(':')[0]}/recordings", "STATE_DIRECTORY"
     configuration = replace(Configuration(), **settings)
     for key in ("tls_key", "tls_client_ca"):
         if getattr(configuration, key) and not configuration.tls_cert:

@@ -113,7 +113,7 @@ def test_a_file_that_is_not_there(capsys, tmp_path):
 def test_a_directory(capsys, tmp_path):
     status, _, err = call(capsys, "replay", tmp_path)
     assert status == UNUSABLE
-    assert err == [f"vrrp-observer: {tmp_path}: is a directory; name the capture files in it"]
+    assert err == [f"vrrp-observer: {tmp_path}: no captures in this directory; give one with files named *.pcapng*"]
 
 
 def test_a_bad_file_beside_a_good_one(capsys, capture, tmp_path):

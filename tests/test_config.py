@@ -173,12 +173,26 @@ def test_settings_that_need_another(tmp_path, key):
     assert load(path, {"VRRP_OBSERVER_TLS_CERT": "b.pem"}, {}).tls_cert == "b.pem"
 
 
+def test_recordings_go_to_the_state_directory_unless_told_otherwise():
+    state = {"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}
+    assert load(None, state, {}).recordings == "/var/lib/a/recordings"
+    assert load(None, state | {"VRRP_OBSERVER_RECORDINGS": ""}, {}).recordings == ""
+    assert load(None, {}, {}).recordings == ""
+
+
+@pytest.mark.parametrize(("key", "value"), [("record", '"sometimes"'), ("record_before", "1"), ("record_size", "0.5")])
+def test_what_recordings_cannot_be(tmp_path, key, value):
+    with pytest.raises(ConfigError, match=rf"observer\.toml:1: {key} is "):
+        load(write(tmp_path, f"{key} = {value}\n"), {}, {})
+
+
 def test_every_setting_has_a_flag():
     flags = {action.dest for action in cli._parser()._subparsers._group_actions[0].choices["run"]._actions}
     assert set(KEYS) <= flags
 
 
-SAMPLES = {"listen": "127.0.0.1:1", "evidence": "conf", "service_ports": "9445"}
+SAMPLES = {"listen": "127.0.0.1:1", "evidence": "conf", "service_ports": "9445", "record": "always"}
+SAMPLES |= dict.fromkeys(("record_before", "record_after", "record_size", "record_files"), "30.5")
 """Words for settings that take only some."""
 
 

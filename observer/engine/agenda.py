@@ -34,6 +34,10 @@ class Agenda(Generic[T]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
+    def entries(self) -> list[tuple[int, T]]:
+        """Every deadline and whose it is, in order."""
+        return [(time, thing) for time, key, thing in sorted(self._heap, key=_order) if self._due.get(key) == time]
+
     def due(self, now: int) -> list[T]:
         """The things due at ``now``, in order of their deadlines; they are asked again by ``set`` only."""
         found: list[T] = []
@@ -42,3 +46,7 @@ class Agenda(Generic[T]):
             self._due[key] = None
             found.append(thing)
         return found
+
+
+def _order(entry: tuple[int, int, object]) -> tuple[int, int]:
+    return entry[:2]

@@ -16,8 +16,10 @@ from observer.model.observations import (
     Observation,
     SourceChange,
     SourceState,
+    TcpSegments,
 )
 from observer.model.time import rfc3339
+from observer.sources import recording
 from observer.sources.pcap import NO_TIME, FrameBatch, LostFrames, read_capture
 from observer.wire.links import supported
 from observer.wire.tcp import select
@@ -55,6 +57,8 @@ class Census:
     """Why and where reading stopped before the end."""
     unsupported: set[int] = field(default_factory=set)
     """Link types that are not understood."""
+    recalled: bool = False
+    """It is a recording, and the engine has the memory that it begins with."""
 
     def sentence(self) -> str:
         """One line: what was in it."""
@@ -71,6 +75,11 @@ def observe_capture(census: Census, decoder: FrameDecoder) -> Iterator[list[Obse
 
     Raises SourceError for a file that cannot be used.
     """
+    if recording.head(census.path) is not None:
+        for batch in recording.observations(census.path, census.node, decoder, state=not census.recalled):
+            _count(census, batch[0])
+            yield batch
+        return
     source = f"capture {census.path}"
     for item in read_capture(census.path):
         if isinstance(item, FrameBatch):
@@ -101,6 +110,24 @@ def observe_capture(census: Census, decoder: FrameDecoder) -> Iterator[list[Obse
         )
     if census.end is not None:
         yield [SourceChange(time=census.end, node=census.node, source=source, state=SourceState.STOPPED)]
+
+
+def _count(census: Census, observation: Observation) -> None:
+    """One observation of a recording."""
+    census.begin = observation.time if census.begin is None else census.begin
+    census.end = max(census.end or 0, observation.time)
+    match observation:
+        case TcpSegments():
+            census.segments += len(observation)
+        case Advert():
+            census.adverts += 1
+        case Malformed():
+            census.malformed += 1
+        case Neighbour():
+            census.neighbours += 1
+        case _:
+            return
+    census.frames += 1
 
 
 def _observed(item: FrameBatch, rows: NDArray[np.int64], census: Census, decoder: FrameDecoder) -> list[Observation]:

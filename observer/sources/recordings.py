@@ -1,0 +1,69 @@
+"""Which captures a replay reads: files and directories as given, recordings with the node that they name themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from observer.model.errors import SourceError
+from observer.sources.groups import grouped, numbers, renumbered
+from observer.sources.recording import head, one_after_another
+from observer.sources.replay import Census, observe_capture
+from observer.wire.frames import FrameDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from observer.model.observations import Observation
+
+PATTERN = "*.pcapng*"
+"""What is read of a directory."""
+UNDER_WAY = ".part"
+
+
+def gathered(paths: Sequence[str]) -> list[Census]:
+    """One for each file. Raises SourceError for a directory without captures."""
+    found: list[Census] = []
+    for path in paths:
+        if not Path(path).is_dir():
+            found.append(_census(path))
+            continue
+        files = sorted(str(file) for file in Path(path).glob(PATTERN) if file.suffix != UNDER_WAY)
+        if not files:
+            raise SourceError(f"{path}: no captures in this directory; give one with files named {PATTERN}")
+        found += map(_census, files)
+    return found
+
+
+def _census(path: str) -> Census:
+    recorded = head(path)
+    return Census(path, recorded.node if recorded is not None else "capture")
+
+
+def memory(censuses: Sequence[Census]) -> str | None:
+    """The engine's memory where the recordings begin, if they are recordings of one node and nothing else is replayed."""
+    heads = [head(census.path) for census in censuses]
+    if not heads or any(each is None for each in heads) or len({census.node for census in censuses}) > 1:
+        return None
+    return heads[0].memory if heads[0] is not None else None
+
+
+def streams(censuses: Sequence[Census], decoder: FrameDecoder) -> list[tuple[str, Iterator[list[Observation]]]]:
+    """Nodes and their observations: the recordings of a node as one, captures each by itself."""
+    found: list[tuple[str, Iterator[list[Observation]]]] = []
+    of_node: dict[str, list[Census]] = {}
+    for census in censuses:
+        if head(census.path) is not None:
+            of_node.setdefault(census.node, []).append(census)
+        else:
+            found.append((census.node, observe_capture(census, decoder)))
+    recorded = {node: _one(recordings, decoder) for node, recordings in of_node.items()}
+    if len(recorded) > 1:
+        again = {node: [Census(census.path, node) for census in recordings] for node, recordings in of_node.items()}
+        mapped = numbers({node: grouped(_one(recordings, FrameDecoder())) for node, recordings in again.items()})
+        recorded = {node: renumbered(stream, mapped[node]) for node, stream in recorded.items()}
+    return [*found, *recorded.items()]
+
+
+def _one(recordings: Iterable[Census], decoder: FrameDecoder) -> Iterator[list[Observation]]:
+    return one_after_another(observe_capture(census, decoder) for census in recordings)
