@@ -578,7 +578,9 @@ class Engine:
         flap.cost.established = established(view.samples, flap.base)
         verdict = flap.standing or judge(view)
         certain = verdict.confidence is Confidence.CERTAIN
-        settled = elapsed >= SETTLING or (certain and verdict.warranted is not Warranted.UNKNOWN and view.taken_over is not None)
+        # Whether a move was warranted is told by what came before it; only the former router's own node may add to that later.
+        known = verdict.warranted is not Warranted.UNKNOWN or flap.former not in {*view.taps, *view.local}
+        settled = elapsed >= SETTLING or (certain and known and view.taken_over is not None)
         if certain and settled:
             flap.standing = verdict
         end = now if flap.ended is None else flap.ended

@@ -90,4 +90,5 @@ def test_who_changes_an_address_is_seen_and_when_he_is_still_there_named(watched
         [told] = _own(agents, owner)
 
     assert (told["cause"], told["confidence"]) == ("address_removed", "certain")
-    assert re.search(r"was removed (by ip )?\S+ ms before that", _statements(told))
+    # The kernel's message has no time of its own: on a busy node it may be read after the resignation, and the log tells.
+    assert re.search(r"was removed (by ip )?\S+ ms before that|reports IP \S+ removed", _statements(told))
