@@ -74,10 +74,15 @@ class Trace:
         interval: float = 1,
         addresses: tuple[str, ...] | None = None,
         ident: int = 4000,
+        numbering: Callable[[], int] = lambda: 1,
         members: tuple[str, ...] = (),
         here: str | None = None,
     ) -> None:
-        """A trace; ``members`` makes it unicast among these routers, as seen at ``here``, which is one of them."""
+        """A trace; ``members`` makes it unicast among these routers, as seen at ``here``, which is one of them.
+
+        ``numbering`` is the step of the identification from one advert to the next: keepalived's own is always 1.
+        """
+        self._numbering = numbering
         self.node = node
         self.interface = interface
         self.vrid = vrid
@@ -111,7 +116,7 @@ class Trace:
         self.clock = when
         peers = [member for member in self._members if member != router] or [destination or GROUPS[self.family]]
         for place, peer in enumerate(peers):
-            ident = self._idents[router] = (self._idents.get(router, self._first_ident) + 1) % 65536
+            ident = self._idents[router] = (self._idents.get(router, self._first_ident) + self._numbering()) % 65536
             if not heard or (self._members and self._here not in (router, peer)):
                 continue
             self.items.append(
@@ -168,7 +173,8 @@ class Trace:
 
     def sent_elsewhere(self, router: str, count: int) -> Trace:
         """Adverts that the router sent where this vantage point is deaf."""
-        self._idents[router] = (self._idents.get(router, self._first_ident) + count * max(1, len(self._members) - 1)) % 65536
+        for _ in range(count * max(1, len(self._members) - 1)):
+            self._idents[router] = (self._idents.get(router, self._first_ident) + self._numbering()) % 65536
         return self
 
     # Neighbours, kernel, sources

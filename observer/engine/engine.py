@@ -436,6 +436,8 @@ class Engine:
         here = {router for router, node in owners.items() if node == claim.node}
         if here:
             return bool(here & parties)
+        if self._ownership.lacks(claim.node, tracker.active or ""):
+            return any(not self._ownership.lacks(claim.node, party or "") for party in parties)
         return owners.get(tracker.active or "") in (None, claim.node)
 
     def _look_into(self, group: _Group, now: int) -> None:

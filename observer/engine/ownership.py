@@ -34,10 +34,14 @@ class Ownership:
         """By node and interface, the last state of each link."""
         self._claims: deque[Neighbour] = deque(maxlen=CLAIMS)
         self._present: dict[tuple[str, str], AddressChange] = {}
+        self._listed: set[str] = set()
+        """Nodes whose addresses were listed at the start, so that one that is not present is not there."""
 
     def address(self, change: AddressChange) -> None:
         """The kernel of a node added or removed an address."""
         _history(self._changes, change.node).append(change)
+        if change.initial and len(self._listed) < NODES:
+            self._listed.add(change.node)
         if change.present:
             self._present[change.node, change.address] = change
         else:
@@ -62,6 +66,10 @@ class Ownership:
     def holds(self, node: str, address: str) -> bool:
         """Whether a node has an address, by its kernel."""
         return (node, address) in self._present
+
+    def lacks(self, node: str, address: str) -> bool:
+        """Whether a node is known not to have an address."""
+        return node in self._listed and not self.holds(node, address)
 
     def links(self) -> tuple[LinkChange, ...]:
         """Changes of all links, oldest first, by node."""

@@ -53,6 +53,8 @@ class Setting:
     sequel: bool = False
     life: bool = False
     """Whether frames other than adverts are seen of the hosts that live."""
+    numbering: str = "own"
+    """Of the adverts: keepalived's "own", the "kernel"'s (with other packets, and at random), "none" (always 0, as FRR's)."""
     seed: int = 0
     dice: random.Random = field(init=False)
 
@@ -67,7 +69,16 @@ class Setting:
     def trace(self) -> Trace:
         """An empty trace in this setting."""
         members = {} if self.vantage == "group" else {"members": self.routers, "here": self._here()}
-        return Trace(version=self.version, family=self.family, interval=self.interval, ident=self.ident, **members)
+        steps = {"own": lambda: 1, "kernel": lambda: self.dice.randint(1, 250), "none": lambda: 0}
+        ident = 0 if self.numbering == "none" else self.ident
+        return Trace(
+            version=self.version,
+            family=self.family,
+            interval=self.interval,
+            ident=ident,
+            numbering=steps[self.numbering],
+            **members,
+        )
 
     def _here(self) -> str:
         return dict(zip(("former", "new", "third"), self.routers, strict=True))[self.vantage]
@@ -297,6 +308,7 @@ def random_setting(seed: int, *, clear: bool = False) -> Setting:
         sequel=dice.random() < 0.5,
         life=dice.random() < 0.5,
         seed=dice.randrange(2**16),
+        numbering="own" if clear else dice.choice(("own", "own", "kernel", "none")),
     )
 
 

@@ -1,0 +1,207 @@
+"""What the wire shows beside adverts, and what it must not be taken for: each trace with its near miss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from traces import A6, B6, A, B, C, Trace, at, flaps, mac
+
+from observer.model.observations import Family, LinkChange, Malformed, Neighbour, NeighbourKind
+from observer.model.verdicts import Cause, Confidence, Warranted
+from observer.rules.rejected import OF_THE_SENDER
+from observer.wire.errors import Reason
+
+TAKEN = 22.766
+"""When B, at priority 60, takes over from A after its last advert at 19."""
+
+
+def verdict(trace):
+    (flap,) = flaps(trace)
+    return flap.verdict.cause, flap.verdict.confidence
+
+
+def silent():
+    return Trace().adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, 60)
+
+
+def talking(trace, host, begin, end, step=0.5):
+    """The host asks for a third one, every half second."""
+    when = begin
+    while when < end:
+        trace.ask(host, C, when)
+        when += step
+    return trace
+
+
+def test_a_node_that_is_never_seen_but_by_its_adverts_is_not_missed():
+    assert verdict(silent())[0] is Cause.UNEXPLAINED
+
+
+def test_a_node_that_was_seen_all_the_time_is_missed():
+    assert verdict(talking(silent(), A, 0, 19)) == (Cause.NODE_LOST, Confidence.LIKELY)
+
+
+def test_a_question_that_is_repeated_got_no_answer():
+    trace = silent()
+    for number in range(3):
+        trace.ask(B, A, 24 + number)
+    assert verdict(trace) == (Cause.NODE_LOST, Confidence.LIKELY)
+
+
+def test_a_question_asked_once_may_have_been_answered_where_we_do_not_listen():
+    assert verdict(silent().ask(B, A, 24))[0] is Cause.UNEXPLAINED
+
+
+def test_a_node_that_was_away_as_a_whole_and_is_back_was_not_only_without_keepalived():
+    trace = Trace().adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, 6).restart(A).adverts(A, 65, 28.5, 40)
+    talking(talking(trace, A, 0, 19), A, 28, 60)
+    cause, _ = verdict_of_first(trace)
+    assert cause is Cause.NODE_LOST
+
+
+def verdict_of_first(trace):
+    flap = flaps(trace)[0]
+    return flap.verdict.cause, flap.verdict.confidence
+
+
+def spoilt(reason, count=3, node="m1"):
+    """A's adverts go on and arrive damaged; B takes over."""
+    trace = silent()
+    for number in range(count):
+        trace.items.append(
+            Malformed(time=at(20 + number), node=node, interface="eth0", reason=reason, router=A, vrid=51),
+        )
+    return trace
+
+
+@pytest.mark.parametrize("reason", sorted(OF_THE_SENDER))
+def test_adverts_that_arrive_damaged_are_rejected_and_no_silence(reason):
+    assert verdict(spoilt(reason)) == (Cause.ADVERTS_REJECTED, Confidence.CERTAIN)
+
+
+@pytest.mark.parametrize(("reason", "count"), [("checksum", 1), ("truncated", 3), ("carp", 3)])
+def test_one_flipped_bit_and_what_is_not_the_senders_fault_are_no_rejection(reason, count):
+    assert verdict(spoilt(reason, count))[0] is not Cause.ADVERTS_REJECTED
+
+
+def test_reasons_are_the_decoders():
+    assert {reason.value for reason in Reason} >= OF_THE_SENDER
+
+
+def links(*changes):
+    """A's own node watches its links: (when, interface, MAC address)."""
+    trace = Trace("m0", interface=None).adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, 30)
+    trace.address(-0.5, present=True, address=A, initial=True)
+    for when, interface, link in changes:
+        trace.items.append(LinkChange(time=at(when), node="m0", interface=interface, up=False, mac=link))
+    return trace
+
+
+def test_the_link_of_the_adverts_went_down():
+    assert verdict(links((19.3, "ens3", mac(A)))) == (Cause.LINK_DOWN, Confidence.CERTAIN)
+
+
+@pytest.mark.parametrize(
+    ("interface", "link"),
+    [("vrrp.51", "00:00:5e:00:01:33"), ("vrrp6-2-51", "00:00:5e:00:02:33"), ("veth12", "02:42:00:00:00:07")],
+)
+def test_links_that_vrrp_takes_down_itself_and_those_of_containers_are_others(interface, link):
+    assert verdict(links((19.3, interface, link)))[0] is not Cause.LINK_DOWN
+
+
+def with_sibling(times):
+    """Two virtual routers of A resign together: VRID 51 once, VRID 52 so many times."""
+    one = Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, 30)
+    other = Trace(vrid=52, addresses=("192.0.2.101",), ident=9000).adverts(A, 65, 0.1, 20)
+    other.resign(A, 19.5003, times=times).adverts(B, 60, 20.31, 30)
+    return one + other
+
+
+@pytest.mark.parametrize(("times", "cause"), [(2, Cause.CHECK_FAILED), (1, Cause.STOPPED)])
+def test_a_fault_of_one_member_of_a_sync_group_is_the_others_too(times, cause):
+    assert {flap.verdict.cause for flap in flaps(with_sibling(times))} == {cause}
+
+
+def healed(**setting):
+    """A goes on where B does not hear it, and is heard again, better, ten seconds later."""
+    trace = Trace(**setting).adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, 8)
+    return trace.sent_elsewhere(A, 11).adverts(A, 65, 31, 30)
+
+
+def test_a_partition_that_heals_is_one_flap():
+    (flap,) = flaps(healed())
+    assert (flap.former, flap.current, flap.verdict.cause) == (A, B, Cause.PARTITION)
+
+
+def test_without_identification_a_partition_and_a_stall_that_end_are_not_told_apart():
+    trace = Trace(version=3, family=Family.IPV6).adverts(A6, 65, 0, 20).adverts(B6, 60, TAKEN, 8).adverts(A6, 65, 31, 30)
+    assert {flap.verdict.cause for flap in flaps(trace)} == {Cause.UNEXPLAINED}
+
+
+def announced(when, link, address="192.0.2.100", node="m1"):
+    return Neighbour(
+        time=at(when),
+        node=node,
+        interface="eth0",
+        kind=NeighbourKind.ANNOUNCEMENT,
+        mac=link,
+        sender=address,
+        target=address,
+    )
+
+
+def added(trace, when, *, kept=True):
+    """The kernel of B's node gains the address, and B advertises nothing."""
+    trace.address(-0.5, present=True, address=B, initial=True).address(when, present=True)
+    return trace if kept else trace.address(when + 0.03, present=False)
+
+
+def test_an_address_added_elsewhere_while_the_owner_goes_on():
+    (flap,) = flaps(added(Trace().adverts(A, 65, 0, 60), 30))
+    assert (flap.former, flap.current) == (A, A)
+    assert (flap.verdict.cause, flap.verdict.warranted) == (Cause.MOVED_OUTSIDE_VRRP, Warranted.NO)
+
+
+def test_the_loser_of_an_election_has_the_address_for_a_moment():
+    assert flaps(added(Trace().adverts(A, 65, 0, 60), 30, kept=False)) == []
+
+
+def test_the_new_owner_gains_the_address_by_vrrp():
+    trace = added(Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, 60), 20.305)
+    assert verdict(trace)[0] is Cause.STOPPED
+
+
+def test_an_address_with_no_vrrp_moves_from_one_steady_announcer_to_another():
+    trace = Trace().source(-10)
+    for number in range(10):
+        trace.items.append(announced(number * 2, mac(A)))
+    for number in range(10):
+        trace.items.append(announced(20.5 + number * 2, mac(B)))
+    trace.ask(A, C, 3).ask(B, C, 4)
+    (flap,) = flaps(trace)
+    assert (flap.virtual_router.vrid, flap.former, flap.current) == (0, A, B)
+    assert (flap.verdict.cause, flap.verdict.warranted) == (Cause.MOVED_OUTSIDE_VRRP, Warranted.UNKNOWN)
+
+
+def test_hosts_that_announce_an_address_once_when_they_start_are_no_move():
+    """Addresses of containers are given to one after the other."""
+    trace = Trace().source(-10)
+    for number in range(6):
+        trace.items.append(announced(number * 5, mac(f"192.0.2.{20 + number}"), "10.1.0.7"))
+    assert flaps(trace) == []
+
+
+def test_two_groups_that_starve_each_other_are_one_disturbance():
+    trace = Trace().adverts(A, 60, 0, 12)
+    trace.adverts(C, 200, 11.4, 6, addresses=("192.0.2.200",))
+    trace.adverts(B, 50, 15.2, 1).adverts(A, 60, 16.1, 30)
+    found = [flap for flap in flaps(trace) if flap.former == A]
+    assert [flap.verdict.cause for flap in found] == [Cause.VRID_CONFLICT]
+
+
+def test_a_certain_verdict_is_not_said_of_a_copy():
+    """Every frame twice, as at a mirror port: nothing changes."""
+    trace = talking(silent(), A, 0, 19)
+    trace.items += [replace(item, time=item.time + 40_000) for item in trace.items]
+    assert verdict(trace) == (Cause.NODE_LOST, Confidence.LIKELY)
