@@ -1,6 +1,6 @@
 """`python -m tests.record CASE...`, `--all` or `--missing`: play what `lab.recordings` says and cut it to cases (root).
 
-Kept are the seconds around the story; every frame of VRRP, ARP, ICMP and neighbour discovery; of TCP what opens and closes
+Kept are the seconds around the story; every frame of VRRP, ARP, ICMP, IGMP and neighbour discovery; of TCP what opens and closes
 connections, and of data towards and from the virtual address one segment in every tenth of a second: enough to see that a proxy
 worked. A new case.toml is drafted from the truth file; its label is to be read and put right by hand. Without a truth file
 that agrees with the story (the address did not move, the machine was too busy), nothing is written.
@@ -171,7 +171,7 @@ def thinned(frames: list[Frame], linktype: int, vip: bytes) -> Iterator[Frame]:
         else:
             continue
         if protocol != 6:
-            if protocol in (1, 51, 58, 112):
+            if protocol in (0, 1, 2, 51, 58, 112):
                 yield time, octets, length
             continue
         carries = behind > payload + 4 * (octets[payload + 12] >> 4)

@@ -40,6 +40,7 @@ from observer.model.observations import (
     Advert,
     Family,
     FramesLost,
+    GroupLeft,
     HostSample,
     LinkChange,
     LogEvent,
@@ -190,6 +191,8 @@ class Engine:
                 self._claimed(self._outsiders.neighbour(observation), observation.interface)
             case Refused():
                 self._hosts.refusal(observation)
+            case GroupLeft():
+                self._hosts.left(observation)
             case AddressChange():
                 self._ownership.address(observation)
                 self._claimed(self._outsiders.address(observation), observation.interface)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from observer.model.addresses import VIRTUAL_MAC, address_words, mac_number
-from observer.model.observations import Neighbour, NeighbourKind, Refused, Tcp, TcpSegments
+from observer.model.observations import GroupLeft, Neighbour, NeighbourKind, Refused, Tcp, TcpSegments
 from observer.model.time import SECOND
 from observer.rules.view import LifeSigns, Probe
 
@@ -77,6 +77,8 @@ class Host:
     """Time and identity of the last questions."""
     refused: deque[int] = field(default_factory=lambda: deque(maxlen=64))
     """When its kernel said that no process takes VRRP there."""
+    left: deque[int] = field(default_factory=lambda: deque(maxlen=64))
+    """When its kernel left the group of VRRP."""
     probes: OrderedDict[int, deque[Flow]] = field(default_factory=OrderedDict)
     """Connections opened to other hosts, by destination port."""
 
@@ -94,6 +96,10 @@ class Host:
         if any(who == asker and 0 < time - before <= REPEATED for before, who in self.askers):
             self.asked.append(time)
         self.askers.append((time, asker))
+
+    def group_left(self, begin: int, end: int) -> int | None:
+        """When its kernel first left the group of VRRP within a span."""
+        return next((time for time in self.left if begin < time <= end), None)
 
     def between(self, begin: int, end: int) -> LifeSigns:
         """What was seen of the host within a span; a quarter of a second is the resolution at its borders."""
@@ -184,6 +190,13 @@ class Hosts:
         if host is not None:
             host.refused.append(refusal.time)
             host.sign(refusal.time, refusal.time, 1)
+
+    def left(self, report: GroupLeft) -> None:
+        """A host's kernel leaves the group of VRRP."""
+        host = self._hosts.get(report.router)
+        if host is not None:
+            host.left.append(report.time)
+            host.sign(report.time, report.time, 1)
 
     def segments(self, segments: TcpSegments, ports: Collection[int]) -> None:
         """TCP segments: signs of their senders; connections that they open to ``ports`` (any, if none is known) are followed."""

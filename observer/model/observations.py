@@ -145,6 +145,17 @@ class Refused:
     """The host, by the source address of the ICMP message."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLeft:
+    """A host's kernel leaves the group of VRRP: its last process that listened there has ended, in order or not."""
+
+    time: int
+    node: str
+    interface: str | None
+    router: str
+    """The host, by the source address of the IGMP or MLD message."""
+
+
 class Tcp(enum.IntFlag):
     """TCP header flags (RFC 9293 3.1)."""
 
@@ -433,6 +444,7 @@ Observation: TypeAlias = (
     | Malformed
     | Neighbour
     | Refused
+    | GroupLeft
     | TcpSegments
     | AddressChange
     | LinkChange

@@ -38,6 +38,8 @@ def find(view: FlapView) -> Finding | str:
     if logged is not None:
         said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
         return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (given_up, said))
+    if view.left is not None:
+        return f"the kernel of {resignation.router} left the group of VRRP: the process had ended"
     back = view.came_back
     if back is None:
         return f"{resignation.router} did not come back"

@@ -1,7 +1,8 @@
 """keepalived died without resigning, and its node lives.
 
-On the wire: silence, yet the node still answers ARP or ND for the address, or still holds it: two holders. In unicast its
-kernel answers the new router's adverts with ICMP, for no process takes VRRP there any more. If keepalived comes back it is a
+On the wire: silence, yet the node still answers ARP or ND for the address, or still holds it: two holders. In multicast its
+kernel leaves the group (IGMP, MLD) the moment the process dies; in unicast it answers the new router's adverts with ICMP, for no
+process takes VRRP there any more. If keepalived comes back it is a
 new process, which counts the identification of its adverts from the start.
 
 What to do: remove the address on the old node if keepalived does not come back there; look for an OOM kill or a crash.
@@ -65,6 +66,9 @@ def find(view: FlapView) -> Finding | str:
             f"the kernel of {last.router} answers adverts with ICMP: no process takes VRRP there any more",
         )
         return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, refused), unsure)
+    if view.left is not None:
+        ended = f"the kernel of {last.router} left the group of VRRP: its last process that listened there had ended"
+        return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, Evidence(view.left, ended)), unsure)
     if takes_adverts(view, last):
         return f"the kernel of {last.router} takes the adverts sent to it: a process still listens, or they do not arrive"
     if back is not None and restarted(last, back) and (holds or alive):

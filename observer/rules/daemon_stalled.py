@@ -37,6 +37,8 @@ def find(view: FlapView) -> Finding | str:
     froze_too = _observer_froze(view, last)
     if froze_too is not None:
         return Finding(Cause.DAEMON_STALLED, Confidence.LIKELY, (evidence, froze_too))
+    if view.left is not None:
+        return f"the kernel of {last.router} left the group of VRRP: the process had ended"
     if was_away(view, last):
         return f"nothing at all came from the node of {last.router} meanwhile: it was away as a whole"
     back = view.came_back

@@ -77,7 +77,7 @@ def _unheard(view: FlapView) -> Finding | None:
     back = view.came_back
     if back is not None and (back.priority != last.priority or counts(last)):
         return None
-    if (back is None and not view.life.frames) or view.life.refused_vrrp or last.router in view.taps:
+    if (back is None and not view.life.frames) or view.life.refused_vrrp or view.left is not None or last.router in view.taps:
         return None
     lives = Evidence(view.trouble, f"the node of {last.router} lives; whether it went on advertising was not seen")
     return Finding(Cause.PARTITION, Confidence.POSSIBLE, (evidence, lives))

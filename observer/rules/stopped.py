@@ -56,6 +56,9 @@ def find(view: FlapView) -> Finding | str:
             )
         )
         return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
+    if view.left is not None and view.left - resignation.last <= SECOND:
+        gone = f"the kernel of {resignation.router} left the group of VRRP: its last process that listened there had ended"
+        return Finding(Cause.STOPPED, Confidence.CERTAIN, (*evidence, Evidence(view.left, gone)))
     back = view.came_back
     if back is not None and restarted(resignation, back):
         evidence.append(

@@ -174,6 +174,8 @@ class FlapView:
     """Router address to the observing node that it belongs to, where the node's addresses are known."""
     taps: Mapping[str, str]
     """Router address to the observing node whose frames are that router's own: ``local``, or concluded from the traffic."""
+    left: int | None
+    """When the former router's kernel left the group of VRRP after its last advert: no process listens there any more."""
     malformed: tuple[Malformed, ...]
     """Adverts of this VRID that failed a check around the flap, bounded."""
     tap_ended: int | None

@@ -16,6 +16,7 @@ from observer.model.flaps import FlapJudged, FlapStage, FlapWithdrawn
 from observer.model.observations import (
     AddressChange,
     Advert,
+    GroupLeft,
     LinkChange,
     Malformed,
     Neighbour,
@@ -54,7 +55,7 @@ FRAMES = 4096
 STATE = 1024
 """Addresses, links and sources of this node whose state a recording begins with."""
 
-_RARE = (Advert, Malformed, Neighbour, Refused)
+_RARE = (Advert, Malformed, Neighbour, Refused, GroupLeft)
 
 Entry = tuple["Observation", Frame | None]
 """An observation with its frame; a chapter has events and answers beside these."""

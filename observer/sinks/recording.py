@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from observer.model.flaps import Event
-    from observer.model.observations import Malformed, Neighbour, Observation, Refused
+    from observer.model.observations import GroupLeft, Malformed, Neighbour, Observation, Refused
 
 FORMAT = "1"
 PACKETS = 100
@@ -180,7 +180,7 @@ class Recording:
 
     def _decoded(
         self, octets: bytes, frame: Frame, observation: Any, group: int
-    ) -> Advert | Malformed | Neighbour | Refused | None:
+    ) -> Advert | Malformed | Neighbour | Refused | GroupLeft | None:
         found = self._decoder.decode(
             time=observation.time,
             node=observation.node,

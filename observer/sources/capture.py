@@ -42,8 +42,11 @@ ADVERTS = (
 )
 """VRRP, AH, and ICMP of hosts that do not take VRRP."""
 
-NEIGHBOURS = "arp or (icmp6 and (ip6[40] = 135 or ip6[40] = 136))"
-"""ARP, ND solicitations and advertisements (RFC 4861 4.3, 4.4)."""
+NEIGHBOURS = (
+    "arp or (icmp6 and (ip6[40] = 135 or ip6[40] = 136)) or igmp"
+    " or (ip6[6] = 0 and ip6[40] = 58 and (ip6[48] = 132 or ip6[48] = 143))"
+)
+"""ARP, ND solicitations and advertisements (RFC 4861 4.3, 4.4), and reports of groups (MLD: RFC 3810 5)."""
 
 NOTHING = "less 1"
 """A filter that no frame passes: while no virtual address is known, no segment is of interest."""

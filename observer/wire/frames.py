@@ -6,8 +6,8 @@ Never raises, whatever the bytes: what the wire sends is not an exception outsid
 from __future__ import annotations
 
 from observer.model.addresses import address_text, mac_text
-from observer.model.observations import Advert, Malformed, Neighbour, Refused
-from observer.wire import arp, icmp, ip, ndp, vrrp
+from observer.model.observations import Advert, GroupLeft, Malformed, Neighbour, Refused
+from observer.wire import arp, groups, icmp, ip, ndp, vrrp
 from observer.wire.errors import DecodeError, Reason
 from observer.wire.links import ETHERTYPE_ARP, Link, link_layer, supported
 
@@ -31,7 +31,7 @@ class FrameDecoder:
         frame: bytes,
         original_length: int | None = None,
         outgoing: bool | None = None,
-    ) -> Advert | Malformed | Neighbour | Refused | None:
+    ) -> Advert | Malformed | Neighbour | Refused | GroupLeft | None:
         """Read one captured frame; ``original_length`` is its length on the wire, if the capture says it.
 
         ``outgoing`` is what the source knows about the direction; without it, the link layer may say. Malformed only
@@ -58,6 +58,8 @@ class FrameDecoder:
             return None
         if packet.protocol in (ip.ICMP, ip.ICMPV6) and icmp.refuses_vrrp(packet, packet.payload(frame)):
             return Refused(time=time, node=node, interface=interface, router=address_text(packet.source))
+        if packet.protocol in (groups.IGMP, ip.ICMPV6) and groups.leaves_vrrp(packet, packet.payload(frame)):
+            return GroupLeft(time=time, node=node, interface=interface, router=address_text(packet.source))
         if packet.protocol == ip.ICMPV6:
             claim = ndp.decode(packet, packet.payload(frame), link.mac)
             return claim and _neighbour(claim, time, node, interface, outgoing)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from observer.model.observations import Tcp, TcpSegments
-from observer.wire import columns, icmp, ip, ndp, usual
+from observer.wire import columns, groups, icmp, ip, ndp, usual
 from observer.wire.links import ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, VLAN_TAGS
 
 if TYPE_CHECKING:
@@ -170,14 +170,15 @@ def _rare_below_ip(data: Octets, walk: Walk) -> Positions:
 
 
 def _rare_above_ip(data: Octets, upper: Walk) -> Positions:
-    """VRRP behind extension headers, AH, neighbour discovery, ICMP about VRRP, and more extension headers than were walked."""
+    """VRRP behind extension headers, AH, neighbour discovery, ICMP about VRRP, reports of groups, too many extension headers."""
     neighbours = upper.where(upper.kind == ip.ICMPV6).having(1)
     refusals = upper.where(upper.kind == ip.ICMP).having(2)
-    rare = (ip.VRRP, ip.AH, *columns.EXTENSION_HEADERS)
+    rare = (ip.VRRP, ip.AH, groups.IGMP, *columns.EXTENSION_HEADERS)
+    told = (ndp.SOLICITATION, ndp.ADVERTISEMENT, icmp.PARAMETER_PROBLEM, groups.MLD_DONE, groups.MLD_REPORT)
     return np.concatenate(
         [
             upper.rows[columns.among(upper.kind, rare)],
-            neighbours.rows[columns.among(data[neighbours.at], (ndp.SOLICITATION, ndp.ADVERTISEMENT, icmp.PARAMETER_PROBLEM))],
+            neighbours.rows[columns.among(data[neighbours.at], told)],
             refusals.rows[(data[refusals.at] == icmp.UNREACHABLE) & (data[refusals.at + 1] == icmp.PROTOCOL)],
         ]
     )

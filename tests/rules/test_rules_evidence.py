@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from traces import A6, B6, A, B, C, Trace, at, flaps, mac
 
-from observer.model.observations import Family, LinkChange, Malformed, Neighbour, NeighbourKind
+from observer.model.observations import Family, GroupLeft, LinkChange, Malformed, Neighbour, NeighbourKind
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.rules.rejected import OF_THE_SENDER
 from observer.wire.errors import Reason
@@ -108,6 +108,28 @@ def test_the_link_of_the_adverts_went_down():
 )
 def test_links_that_vrrp_takes_down_itself_and_those_of_containers_are_others(interface, link):
     assert verdict(links((19.3, interface, link)))[0] is not Cause.LINK_DOWN
+
+
+def left(trace, router, when):
+    """The router's kernel leaves the group of VRRP."""
+    trace.items.append(GroupLeft(time=at(when), node="m1", interface="eth0", router=router))
+    return trace
+
+
+def test_a_kernel_that_leaves_the_group_tells_of_a_process_that_ended():
+    assert verdict(left(talking(silent(), A, 0, 40), A, 19.4)) == (Cause.DAEMON_KILLED, Confidence.CERTAIN)
+
+
+@pytest.mark.parametrize(("router", "when"), [(A, 12.0), (B, 19.4)], ids=["long before", "another router's"])
+def test_another_leave_says_nothing(router, when):
+    trace = talking(silent(), A, 0, 40)
+    assert verdict(left(trace, router, when)) != (Cause.DAEMON_KILLED, Confidence.CERTAIN)
+
+
+def test_a_stop_is_certain_where_the_kernel_left_the_group():
+    trace = Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, 30)
+    assert verdict(trace) == (Cause.STOPPED, Confidence.LIKELY)
+    assert verdict(left(trace, A, 19.52)) == (Cause.STOPPED, Confidence.CERTAIN)
 
 
 def with_sibling(times):
