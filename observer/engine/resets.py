@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from observer.engine.service import Marks
     from observer.model.observations import TcpSegments
 
+BEFORE_FIN = 1 << 24
+"""Bytes before a FIN that a client may not have acknowledged yet: more than any window of a proxy's."""
+
 REASONS = tuple(ResetReason)
 _CODE = {reason: number for number, reason in enumerate(REASONS)}
 
@@ -120,9 +123,12 @@ def _bare(
     history = memory.before(asked, openings, finishes)
     since = gained if gained is not None else NEVER
     opened = history.opened > NEVER
-    finished = (history.finished > NEVER) & (history.finished >= history.opened)
+    # Nothing follows a FIN, so the client had acknowledged it, or a little less. Far from it is another connection of the same
+    # ports, which another host had meanwhile.
+    short = (history.behind - sequence).astype(np.int32)
+    finished = (history.finished > NEVER) & (history.finished >= history.opened) & (short >= 0) & (short < BEFORE_FIN)
     elsewhere = (opened & _another(history.holder, macs)) | (finished & _another(history.finisher, macs))
-    unheard = _another(history.finisher, macs) & ((sequence - history.behind).astype(np.int32) < 0)
+    unheard = _another(history.finisher, macs) & (short > 0)
     remembered = gained is not None and memory.horizon < gained
     reasons = np.full(len(asked.keys), _CODE[ResetReason.UNATTRIBUTED], dtype=np.uint8)
     if remembered:
