@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 BEFORE = 60 * SECOND
 """How far back priorities are told."""
 
+BESIDE = SECOND
+"""How far from the flap's time another router's adverts may begin or end to be told as its disturbance."""
+
 TOLD = 4
 """Priorities told of the former router, the last ones."""
 
@@ -27,6 +30,16 @@ def timeline_line(timeline: Timeline, flap: Flap) -> str | None:
     current = heard.runs.get(flap.current or "", [])
     # The holder that came back after an interruption begins a run anew; a new holder may have begun a moment before the move.
     after = [run for run in current if run not in before and run.last >= flap.time]
+    if flap.current == flap.former and before and before[-1].last >= flap.time and not after:
+        # It went on advertising all the time; what disturbed it is what another one advertised, or nothing on this wire.
+        others = (
+            f"{name} at {run.priority} too"
+            for name, runs in heard.runs.items()
+            if name != flap.former
+            for run in runs
+            if run.first <= flap.time + BESIDE <= run.last + 2 * BESIDE and run.priority
+        )
+        return f"{flap.former}  {_priorities(before[-TOLD:])}  |-- {next(others, 'went on')} --|"
     left, right = _priorities(before[-TOLD:]), str(after[0].priority) if after else "nobody"
     if not before and not after:
         return None

@@ -29,6 +29,7 @@ STORIES = {
     ),
     "preempted": (Trace().adverts(A, 65, 0, 20).adverts(B, 80, 19.5, 70), [f"{A}  65  |-- 0.500 s --|  80  {B}"]),
     "nobody": (Trace().adverts(A, 65, 0, 20).passed(100), [f"{A}  65  |--|  nobody"]),
+    "another for a while": (Trace().adverts(A, 65, 0, 90).adverts(B, 60, 19.5, 5), [f"{A}  65  |-- {B} at 60 too --|"]),
     "both": (Trace().adverts(A, 65, 0, 60).adverts(B, 80, 19.5, 70), [f"{A}  65  |-- both --|  80  {B}"]),
 }
 
