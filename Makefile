@@ -6,8 +6,8 @@ PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procp
 TOOLS := keepalived haproxy tcpdump tshark ip nft openssl systemd-analyze promtool prometheus-alertmanager
 
 # The slow tests install the agent for real: in a booted system, and as an image. A Node.js that is here already brings its npm.
-SLOW_PACKAGES := podman buildah runc mmdebstrap systemd-container $(if $(shell command -v npm),,npm)
-SLOW_TOOLS := podman buildah runc mmdebstrap systemd-nspawn npm
+SLOW_PACKAGES := chromium podman buildah runc mmdebstrap systemd-container $(if $(shell command -v npm),,npm)
+SLOW_TOOLS := chromium podman buildah runc mmdebstrap systemd-nspawn npm
 OPT := /opt/vrrp-observer
 
 .PHONY: help demo run install uninstall test test-all check format bench accuracy golden docs pictures system clean

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import signal
 import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import observer
@@ -16,6 +18,7 @@ from observer.model.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import TextIO
 
     from observer.engine.engine import Engine
     from observer.engine.views import Explain
@@ -102,10 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.add_argument(
         "--format",
-        choices=("text", "json", "openmetrics"),
+        choices=("text", "json", "jsonl", "html", "openmetrics"),
         default="text",
-        help="openmetrics: what each node's agent would have shown, for `promtool tsdb create-blocks-from openmetrics`",
+        help="jsonl: a JSON line for each flap, reset burst and storm; html: one page for people; "
+        "openmetrics: what each node's agent would have shown, for `promtool tsdb create-blocks-from openmetrics`",
     )
+    replay.add_argument("-o", "--output", metavar="FILE", help="write there (default: standard output)")
     replay.add_argument(
         "--label",
         action="append",
@@ -200,18 +205,25 @@ def _replay(parsed: argparse.Namespace) -> int:
     sources += [(node, ([event] for event in read_address_events(path, node))) for node, path in events]
     sources += [(node, ([event] for event in read_log(path, node))) for node, path in logs]
     inputs = [put_right(stream, clocks.get(node, 0)) for node, stream in sources]
-    if parsed.format == "openmetrics":
-        by_node = {node: [inputs[place] for place, (of, _) in enumerate(sources) if of == node] for node, _ in sources}
-        _backfill(parsed, by_node, engine if censuses[0].recalled else None, explain, censuses)
-        return 0
-    # What one engine took is in the order in which it took it.
-    alone = censuses[0].recalled and len(inputs) == 1
-    run((item for batch in inputs[0] for item in batch) if alone else merged(inputs), engine, [report])
-    _remarks(censuses)
-    if parsed.format == "json":
-        report.write_json(engine, sys.stdout)
-    else:
-        report.write_text(engine, sys.stdout, colour=sys.stdout.isatty())
+    with _output(parsed.output) as stream:
+        if parsed.format == "openmetrics":
+            by_node = {node: [inputs[place] for place, (of, _) in enumerate(sources) if of == node] for node, _ in sources}
+            _backfill(parsed, by_node, engine if censuses[0].recalled else None, explain, censuses, stream)
+            return 0
+        # What one engine took is in the order in which it took it.
+        alone = censuses[0].recalled and len(inputs) == 1
+        run((item for batch in inputs[0] for item in batch) if alone else merged(inputs), engine, [report])
+        _remarks(censuses)
+        if parsed.format == "html":
+            from observer.sinks.html_report import write_html
+
+            write_html(report, engine, stream)
+        elif parsed.format == "json":
+            report.write_json(engine, stream)
+        elif parsed.format == "jsonl":
+            report.write_lines(stream)
+        else:
+            report.write_text(engine, stream, colour=stream.isatty())
     return 0
 
 
@@ -221,6 +233,7 @@ def _backfill(
     recalled: Engine | None,
     explain: Explain | None,
     censuses: list[Census],
+    stream: TextIO,
 ) -> None:
     """Each node by itself, as its agent would have seen it."""
     from observer.engine.engine import Engine
@@ -245,7 +258,7 @@ def _backfill(
         run(sink.stepped(items), engine, [sink])
         sink.end()
     _remarks(censuses)
-    samples.write(sys.stdout)
+    samples.write(stream)
 
 
 def _engine(censuses: list[Census], explain: Explain | None) -> Engine:
@@ -265,6 +278,29 @@ def _engine(censuses: list[Census], explain: Explain | None) -> Engine:
             censuses[0].recalled = True
             return engine
     return Engine(explain)
+
+
+@contextlib.contextmanager
+def _output(name: str | None) -> Iterator[TextIO]:
+    """Where to write; a file has its name when it is whole. Raises ConfigError, before the replay, where it cannot be written."""
+    if name is None or name == "-":
+        yield sys.stdout
+        return
+    path = Path(name)
+    part = path if path.exists() and not path.is_file() else path.with_name(path.name + ".part")
+    try:
+        stream = part.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"-o {name}: {error.strerror}") from error
+    try:
+        with stream:
+            yield stream
+        if part != path:
+            part.replace(path)
+    except BaseException:
+        if part != path:
+            part.unlink(missing_ok=True)
+        raise
 
 
 def _clocks(censuses: list[Census]) -> dict[str, int]:

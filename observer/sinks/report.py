@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from observer.model.flaps import BurstSeen, Elected, Flap, FlapJudged, FlapStage, ResetBurst, Storm, StormSeen
 from observer.sinks import encoding, text
+from observer.sinks.text_timeline import timeline_line
+from observer.sinks.timeline import Timeline
 
 if TYPE_CHECKING:
     from observer.engine.engine import Engine
@@ -22,12 +24,15 @@ class Report:
         self.elections: list[Elected] = []
         self.bursts: list[ResetBurst] = []
         self.storms: dict[str, Storm] = {}
+        self.timeline = Timeline()
 
     def observed(self, observation: Observation) -> None:
-        """Nothing: observations are not kept."""
+        """Keep what a timeline shows."""
+        self.timeline.observed(observation)
 
     def happened(self, event: Event) -> None:
-        """Keep what is final."""
+        """Keep what is final, and what a timeline shows."""
+        self.timeline.happened(event)
         if isinstance(event, FlapJudged) and event.stage is FlapStage.CLOSED:
             self.flaps.append(event.flap)
         elif isinstance(event, Elected):
@@ -56,10 +61,24 @@ class Report:
         json.dump(document, stream, indent=2)
         stream.write("\n")
 
+    def write_lines(self, stream: TextIO) -> None:
+        """A JSON object a line for each flap, reset burst and storm, in order of time, as the agent writes them at their end."""
+        told: list[tuple[int, dict[str, Any]]] = [
+            (flap.time, {"event": "flap", "stage": FlapStage.CLOSED.value, "flap": encoding.flap(flap)})
+            for flap in self.ordered()
+        ]
+        told += [(burst.time, {"event": "reset_burst", "reset_burst": encoding.burst(burst)}) for burst in self.bursts]
+        # Behind the last flap of the storm, which has the same time: sorting keeps the order of what is equal.
+        told += [(storm.end, {"event": "storm", "over": True, "storm": encoding.storm(storm)}) for storm in self.storms.values()]
+        told.sort(key=lambda entry: entry[0])
+        stream.writelines(json.dumps(line, separators=(",", ":")) + "\n" for _, line in told)
+
     def write_text(self, engine: Engine, stream: TextIO, *, colour: bool) -> None:
         """The story of every flap."""
         stream.writelines(text.election(event) + "\n" for event in self.elections)
-        stream.writelines("\n" + "\n".join(text.story(flap, colour=colour)) + "\n" for flap in self.ordered())
+        for flap in self.ordered():
+            lines = text.story(flap, colour=colour, timeline=timeline_line(self.timeline, flap))
+            stream.write("\n" + "\n".join(lines) + "\n")
         stream.writelines("\n" + "\n".join(text.storm(storm, colour=colour)) + "\n" for storm in self.storms.values())
         stream.writelines("\n" + "\n".join(text.burst(burst, colour=colour)) + "\n" for burst in self.bursts)
         count = len(self.flaps)

@@ -61,8 +61,8 @@ def line(flap: Flap, *, colour: bool = False) -> str:
     return f"\x1b[{_STYLE[verdict.warranted]}m{text}\x1b[0m" if colour else text
 
 
-def story(flap: Flap, *, colour: bool = False) -> Iterator[str]:
-    """The whole verdict, a line each."""
+def story(flap: Flap, *, colour: bool = False, timeline: str | None = None) -> Iterator[str]:
+    """The whole verdict, a line each; ``timeline`` is the line of ``text_timeline``."""
     verdict = flap.verdict
     yield _styled(f"{rfc3339(flap.time)}  {flap.virtual_router.label}  {', '.join(flap.addresses)}", "1", colour)
     yield f"  {_moved(flap)}"
@@ -70,6 +70,8 @@ def story(flap: Flap, *, colour: bool = False) -> Iterator[str]:
     if verdict.check is not None:
         yield f"  check:      {verdict.check}"
     yield _styled(f"  warranted:  {verdict.warranted.value}: {WARRANTED[verdict.warranted]}", _STYLE[verdict.warranted], colour)
+    if timeline is not None:
+        yield _styled(f"  timeline:   {timeline}", "1", colour)
     yield f"  outage:     {_span(flap.outage)}"
     if flap.dual_active.minimum:
         yield f"  two Active: {_span(flap.dual_active)}"
