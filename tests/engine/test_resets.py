@@ -67,6 +67,10 @@ TABLE = {
     "the same, and no flap is open any more": lambda: (bare(handshake(quiet(), A, 5), B, 20), "orphaned"),
     "as captured behind a router, whose address all frames have": lambda: (bare(handshake(moved(), C, 5), C, 24), "orphaned"),
     "the address had closed the connection": lambda: (bare(fin(handshake(quiet(), A, 5), A, 6), A, 7), "late_data"),
+    "this host had closed another one of the same ports, before the address went elsewhere and came back": lambda: (
+        bare(fin(handshake(moved(), B, 2), B, 3), B, 24, sequence=900_000_000),
+        "orphaned",
+    ),
     "it had, before it moved, and the client had heard so": lambda: (
         bare(fin(handshake(moved(), A, 20), A, 22), B, 24, sequence=2),
         "late_data",
