@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+from collections import deque
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from observer.engine.engine import Engine
     from observer.engine.views import Explain
     from observer.model.observations import Observation
-    from observer.sources.replay import Census
+    from observer.sources.replay import Census, Known
 
 UNUSABLE = 2
 """Exit status for input or configuration that cannot be used."""
@@ -178,13 +179,14 @@ def _replay(parsed: argparse.Namespace) -> int:
     from observer.keepalived import load as load_keepalived
     from observer.keepalived.explain import Configurations
     from observer.run import run
+    from observer.sinks.progress import Progress
     from observer.sinks.report import Report
     from observer.sources.address_events import read_address_events
     from observer.sources.clocks import put_right
     from observer.sources.keepalived_log import read_log
     from observer.sources.merge import merged
     from observer.sources.recordings import gathered, streams
-    from observer.sources.replay import Census
+    from observer.sources.replay import Census, Known
     from observer.wire.frames import FrameDecoder
 
     censuses = gathered(parsed.files)
@@ -199,13 +201,16 @@ def _replay(parsed: argparse.Namespace) -> int:
     logs = [_of_node("--log", option, censuses) for option in parsed.log]
     configurations = [_of_node("--keepalived-conf", option, censuses) for option in parsed.keepalived_conf]
     explain = Configurations({node: load_keepalived(path) for node, path in configurations}) if configurations else None
-    engine, report = _engine(censuses, explain), Report()
-    clocks = _clocks(censuses)
-    sources = streams(censuses, FrameDecoder())
+    engine, report, known = _engine(censuses, explain), Report(), Known()
+    processors = len(os.sched_getaffinity(0))
+    ahead = 0 if processors == 1 else max(1, processors // len(censuses))
+    progress = Progress(sys.stderr, _sizes(censuses))
+    clocks = _clocks(censuses, known, ahead)
+    sources = streams(censuses, FrameDecoder(), known, ahead=ahead, progress=progress.at)
     sources += [(node, ([event] for event in read_address_events(path, node))) for node, path in events]
     sources += [(node, ([event] for event in read_log(path, node))) for node, path in logs]
     inputs = [put_right(stream, clocks.get(node, 0)) for node, stream in sources]
-    with _output(parsed.output) as stream:
+    with _output(parsed.output) as stream, contextlib.closing(progress):
         if parsed.format == "openmetrics":
             by_node = {node: [inputs[place] for place, (of, _) in enumerate(sources) if of == node] for node, _ in sources}
             _backfill(parsed, by_node, engine if censuses[0].recalled else None, explain, censuses, stream)
@@ -213,6 +218,7 @@ def _replay(parsed: argparse.Namespace) -> int:
         # What one engine took is in the order in which it took it.
         alone = censuses[0].recalled and len(inputs) == 1
         run((item for batch in inputs[0] for item in batch) if alone else merged(inputs), engine, [report])
+        progress.close()
         _remarks(censuses)
         if parsed.format == "html":
             from observer.sinks.html_report import write_html
@@ -225,6 +231,13 @@ def _replay(parsed: argparse.Namespace) -> int:
         else:
             report.write_text(engine, stream, colour=stream.isatty())
     return 0
+
+
+def _sizes(censuses: list[Census]) -> dict[str, int]:
+    """Bytes of the capture files that have a size."""
+    with contextlib.suppress(OSError):
+        return {census.path: Path(census.path).stat().st_size for census in censuses if census.path != "-"}
+    return {}
 
 
 def _backfill(
@@ -303,28 +316,38 @@ def _output(name: str | None) -> Iterator[TextIO]:
         raise
 
 
-def _clocks(censuses: list[Census]) -> dict[str, int]:
-    """By how much each node's clock is ahead of the first one's, told on standard error where it matters."""
+def _clocks(censuses: list[Census], known: Known, processes: int) -> dict[str, int]:
+    """By how much each node's clock is ahead of the first one's, told on standard error where it matters.
+
+    Of several captures one may name the addresses that matter in another: all are read for them first.
+    """
     from observer.model.time import duration
-    from observer.sources.clocks import offsets, sightings
+    from observer.sources.clocks import Sightings, offsets, sightings
     from observer.sources.recordings import streams
     from observer.sources.replay import Census
     from observer.wire.frames import FrameDecoder
 
-    nodes = {census.node: census.path for census in censuses}
-    if len(nodes) < 2 or any(census.path == "-" for census in censuses):
+    if any(census.path == "-" for census in censuses):
         return {}
     again = [Census(census.path, census.node) for census in censuses]
-    seen = {node: sightings(stream) for node, stream in streams(again, FrameDecoder())}
+    first_looks = streams(again, FrameDecoder(), known, data=False, ahead=processes)
+    if len(first_looks) < 2:
+        return {}
+    seen: dict[str, Sightings] = {}
+    for node, first_look in first_looks:
+        seen[node] = sightings(first_look)
+        deque(first_look, maxlen=0)
+    if len(seen) < 2:
+        return {}
     clocks = offsets(seen)
-    first = next(iter(nodes))
+    first = next(iter(seen))
     for node, ahead in clocks.items():
         if ahead:
             way = "ahead of" if ahead > 0 else "behind"
             print(
                 f"vrrp-observer: the clock of {node} is {duration(abs(ahead))} {way} that of {first}: put right", file=sys.stderr
             )
-    for node in nodes.keys() - clocks.keys():
+    for node in seen.keys() - clocks.keys():
         print(f"vrrp-observer: {node}'s clock could not be compared with {first}'s", file=sys.stderr)
     return clocks
 
@@ -342,7 +365,21 @@ def _of_node(flag: str, option: str, censuses: list[Census]) -> tuple[str, str]:
 
 def _remarks(censuses: list[Census]) -> None:
     """What a reader should know of the captures, on standard error."""
+    from observer.model.time import SECOND, duration
+    from observer.sources.merge import HOLD_BACK
+
     for census in censuses:
+        if census.back > HOLD_BACK:
+            print(
+                f"vrrp-observer: {census.path}: frames are up to {duration(census.back)} earlier than others before them:"
+                " taken as of the time reached; if a clock was set back, cut the capture there",
+                file=sys.stderr,
+            )
+        if census.leap > 3600 * SECOND:
+            print(
+                f"vrrp-observer: {census.path}: time jumps ahead by up to {duration(census.leap)}: nothing is known of that time",
+                file=sys.stderr,
+            )
         if census.broken is not None:
             print(f"vrrp-observer: {census.broken}", file=sys.stderr)
         if census.unsupported:

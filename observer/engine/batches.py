@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from observer.model.observations import TcpSegments
+from observer.model.observations import joined as concatenated
 from observer.model.time import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from observer.model.observations import TcpSegments
 
 ROWS = 65536
 """Segments gathered before they are looked at."""
@@ -51,25 +53,8 @@ class Gathered:
 
 def joined(batches: Sequence[TcpSegments]) -> TcpSegments:
     """Batches as one, in order of time; node and interface are the first one's."""
-    first = batches[0]
-    if len(batches) == 1:
-        return first
-    times = np.concatenate([batch.times for batch in batches])
-    together = TcpSegments(
-        node=first.node,
-        interface=first.interface,
-        times=times,
-        sources=np.concatenate([batch.sources for batch in batches]),
-        destinations=np.concatenate([batch.destinations for batch in batches]),
-        source_ports=np.concatenate([batch.source_ports for batch in batches]),
-        destination_ports=np.concatenate([batch.destination_ports for batch in batches]),
-        flags=np.concatenate([batch.flags for batch in batches]),
-        sequence=np.concatenate([batch.sequence for batch in batches]),
-        acknowledgement=np.concatenate([batch.acknowledgement for batch in batches]),
-        windows=np.concatenate([batch.windows for batch in batches]),
-        payloads=np.concatenate([batch.payloads for batch in batches]),
-        macs=np.concatenate([batch.macs for batch in batches]),
-    )
+    together = concatenated(list(batches))
+    times = together.times
     if (times[1:] >= times[:-1]).all():
         return together
     return together.rows(np.argsort(times, kind="stable"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from observer.engine.bins import bins
 from observer.model.addresses import VIRTUAL_MAC, address_words, mac_number
 from observer.model.observations import GroupLeft, Neighbour, NeighbourKind, Refused, Tcp, TcpSegments
 from observer.model.time import SECOND
@@ -39,7 +40,7 @@ PROBES = 128
 """Connections kept for each port."""
 
 FOLLOWED = 256
-"""Segments of a host looked at one by one in a batch; one with more is a flood, and no proxy's checks."""
+"""Segments of a host looked at one by one in a second; one with more is a flood, and no proxy's checks."""
 
 
 @dataclass(slots=True)
@@ -207,10 +208,10 @@ class Hosts:
         for host, mine, theirs in zip(hosts, sent, told, strict=True):
             signs = mine | (segments.macs == np.uint64(host.mac)) if host.mac else mine
             if signs.any():
-                times = segments.times[signs]
-                _, starts, counts = np.unique(times // BIN, return_index=True, return_counts=True)
-                for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
-                    host.sign(int(times[start]), int(times[start + count - 1]), count)
+                weights = None if segments.weights is None else segments.weights[signs]
+                _, first, last, counts = bins(segments.times[signs], weights, BIN)
+                for signed in zip(first.tolist(), last.tolist(), counts.tolist(), strict=True):
+                    host.sign(*signed)
             for index in np.flatnonzero(theirs & (flags == Tcp.SYN))[-ASKED:].tolist():
                 # A repeated SYN has the same sequence number, and its opener the same port (RFC 9293 3.8.1).
                 opener = int(segments.sources[index, 1]) << 16 | int(segments.source_ports[index])
@@ -232,11 +233,15 @@ def _follow(host: Host, segments: TcpSegments, out: NDArray[np.bool_], back: NDA
     opening = out & (flags == Tcp.SYN)
     closing = out & ((flags & (Tcp.FIN | Tcp.RST)) != 0) & ((flags & Tcp.SYN) == 0)
     answer = back & ((flags == Tcp.SYN | Tcp.ACK) | (flags == Tcp.RST | Tcp.ACK))
-    wanted = opening | closing | answer
-    if ports:
-        known = list(ports)
-        wanted &= np.where(back, np.isin(segments.source_ports, known), np.isin(segments.destination_ports, known))
-    for index in np.flatnonzero(wanted)[-FOLLOWED:].tolist():
+    chosen = np.flatnonzero(opening | closing | answer)
+    if ports and len(chosen):
+        theirs = np.where(back[chosen], segments.source_ports[chosen], segments.destination_ports[chosen])
+        chosen = chosen[np.isin(theirs, list(ports))]
+    if len(chosen) > FOLLOWED:
+        # The last ones of each second.
+        seconds = segments.times[chosen] // SECOND
+        chosen = chosen[np.searchsorted(seconds, seconds, side="right") - np.arange(len(chosen)) <= FOLLOWED]
+    for index in chosen.tolist():
         time = int(segments.times[index])
         if answer[index]:
             peer = int(segments.sources[index, 1]) << 16 | int(segments.destination_ports[index])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from observer.engine.bins import bins
 from observer.model.addresses import address_words
 from observer.model.observations import Tcp
 from observer.model.time import MILLISECOND
@@ -66,6 +68,8 @@ class Service:
         self.ports: dict[int, int] = {}
         """Ports at which the address was seen to serve, and since when."""
         self._bins: dict[int, _Bin] = {}
+        self._order: list[int] = []
+        """Their numbers, as a heap: the oldest goes first."""
 
     def segments(self, segments: TcpSegments) -> Marks | None:
         """Sum a batch, and say which of its rows are what; None where none is from or to the address."""
@@ -108,7 +112,7 @@ class Service:
             "orphaned": marks.bare,
         }
         for name, mask in kinds.items():
-            self._sum(name, segments.times[mask])
+            self._sum(name, segments.times[mask], None if segments.weights is None else segments.weights[mask])
         return marks
 
     def between(self, begin: int, end: int) -> ServiceCounts:
@@ -150,20 +154,20 @@ class Service:
             served |= (ports == port) & (times >= since)
         return served
 
-    def _sum(self, name: str, times: NDArray[np.int64]) -> None:
+    def _sum(self, name: str, times: NDArray[np.int64], weights: NDArray[np.uint32] | None) -> None:
         if not len(times):
             return
-        indices, starts, counts = np.unique(times // BIN, return_index=True, return_counts=True)
-        for index, start, count in zip(indices.tolist(), starts.tolist(), counts.tolist(), strict=True):
+        for index, first, last, total in zip(*(column.tolist() for column in bins(times, weights, BIN)), strict=True):
             entry = self._bin(index)
-            entry.counts[name] = entry.counts.get(name, 0) + count
-            entry.first.setdefault(name, int(times[start]))
-            entry.last[name] = int(times[start + count - 1])
+            entry.counts[name] = entry.counts.get(name, 0) + total
+            entry.first.setdefault(name, first)
+            entry.last[name] = last
 
     def _bin(self, index: int) -> _Bin:
         entry = self._bins.get(index)
         if entry is None:
             entry = self._bins[index] = _Bin(index)
+            heapq.heappush(self._order, index)
             if len(self._bins) > BINS:
-                del self._bins[min(self._bins)]
+                del self._bins[heapq.heappop(self._order)]
         return entry

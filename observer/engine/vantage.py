@@ -95,9 +95,12 @@ class Vantage:
         wanted &= ~at_virtual
         if not wanted.any():
             return
-        traffic.all += int(np.count_nonzero(wanted))
-        ends = np.concatenate((segments.sources[wanted], segments.destinations[wanted]))
-        parties, counts = np.unique(ends, axis=0, return_counts=True)
+        part = segments.rows(wanted)
+        weights = np.ones(len(part), np.int64) if part.weights is None else part.weights
+        traffic.all += int(weights.sum())
+        ends = np.concatenate((part.sources, part.destinations))
+        parties, inverse = np.unique(ends, axis=0, return_inverse=True)
+        counts = np.bincount(inverse, weights=np.concatenate((weights, weights))).astype(np.int64)
         for (high, low), count in zip(parties.tolist(), counts.tolist(), strict=True):
             traffic.party((high, low), count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 _MAPPED = 0xFFFF << 32
 
@@ -10,11 +11,13 @@ VIRTUAL_MAC = "00:00:5e:00:0"
 """What Virtual Router MAC addresses of both families begin with (RFC 9568 7.3)."""
 
 
+@lru_cache(maxsize=4096)
 def address_text(octets: bytes) -> str:
     """4 or 16 octets as canonical text (dotted quad; RFC 5952)."""
     return str(ipaddress.IPv4Address(octets) if len(octets) == 4 else ipaddress.IPv6Address(octets))
 
 
+@lru_cache(maxsize=4096)
 def address_words(text: str) -> tuple[int, int]:
     """Canonical text as (high, low) 64-bit words, IPv4 mapped into IPv6 (RFC 4291 2.5.5.2)."""
     number = int(ipaddress.ip_address(text))

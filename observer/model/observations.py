@@ -8,7 +8,7 @@ Nothing here holds VRRP authentication data: see ``Advert.authentication_group``
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -222,6 +222,8 @@ class TcpSegments:
     """Link-layer source as a number, 0 where the link layer has none."""
     frames: Frames | None = None
     """The frames themselves, row by row, where a live source was asked to keep them; None in replay."""
+    weights: NDArray[np.uint32] | None = None
+    """How many segments each row stands for, where a reader left out others of its kind (see ``wire.sift``); None for one."""
 
     @property
     def time(self) -> int:
@@ -248,7 +250,25 @@ class TcpSegments:
             payloads=self.payloads[selection],
             macs=self.macs[selection],
             frames=None if self.frames is None else self.frames.rows(selection),
+            weights=None if self.weights is None else self.weights[selection],
         )
+
+
+def joined(parts: list[TcpSegments]) -> TcpSegments:
+    """Batches of one vantage point that follow one another in time, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    # Not at the top: what needs only the names in this module starts faster without it.
+    import numpy as np
+
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+    if any(part.weights is not None for part in parts):
+        weights = [np.ones(len(part), np.uint32) if part.weights is None else part.weights for part in parts]
+        columns["weights"] = np.concatenate(weights)
+    return TcpSegments(node=parts[0].node, interface=parts[0].interface, **columns)
+
+
+_COLUMNS = [field.name for field in fields(TcpSegments) if field.name not in ("node", "interface", "frames", "weights")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,11 +24,13 @@ HOLD_BACK = 250 * MILLISECOND
 class _Entry:
     """Orders by time, then by what the observation says, so that the order of delivery does not matter."""
 
-    __slots__ = ("observation", "time")
+    __slots__ = ("begin", "observation", "time")
 
-    def __init__(self, observation: Observation) -> None:
-        self.time = observation.time
+    def __init__(self, observation: Observation, time: int, begin: int = 0) -> None:
+        self.time = time
         self.observation = observation
+        self.begin = begin
+        """Of a batch of segments, the first that was not handed on."""
 
     def __lt__(self, other: _Entry) -> bool:
         if self.time != other.time:
@@ -62,22 +64,27 @@ class Merger:
         if observation.time < self._released:
             self.late += 1
             observation = _delayed(observation, self._released)
-        heapq.heappush(self._heap, _Entry(observation))
+        heapq.heappush(self._heap, _Entry(observation, observation.time))
 
     def release(self, until: int) -> Iterator[Observation]:
         """Everything up to ``until`` (inclusive), in order; batches of segments are cut at the next observation's time."""
         self._released = max(self._released, until)
         while self._heap and self._heap[0].time <= until:
-            observation = heapq.heappop(self._heap).observation
+            entry = heapq.heappop(self._heap)
+            observation = entry.observation
             if isinstance(observation, TcpSegments):
-                cut = int(np.searchsorted(observation.times, until, side="right"))
+                times, cut = observation.times, len(observation)
                 if self._heap and self._heap[0].time <= until:
                     # Segments come after what else happened at their time.
-                    side: Literal["left", "right"] = "right" if isinstance(self._heap[0].observation, TcpSegments) else "left"
-                    cut = int(np.searchsorted(observation.times, self._heap[0].time, side=side))
+                    if int(times[-1]) >= self._heap[0].time:
+                        side: Literal["left", "right"] = "right" if isinstance(self._heap[0].observation, TcpSegments) else "left"
+                        cut = int(times.searchsorted(self._heap[0].time, side=side))
+                elif int(times[-1]) > until:
+                    cut = int(times.searchsorted(until, side="right"))
                 if cut < len(observation):
-                    heapq.heappush(self._heap, _Entry(observation.rows(slice(cut, None))))
-                    observation = observation.rows(slice(0, cut))
+                    heapq.heappush(self._heap, _Entry(observation, int(times[cut]), cut))
+                if (entry.begin, cut) != (0, len(observation)):
+                    observation = observation.rows(slice(entry.begin, cut))
             yield observation
 
     def flush(self) -> Iterator[Observation]:

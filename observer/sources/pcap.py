@@ -19,7 +19,7 @@ from observer.sources.pcap_window import Window
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["NO_TIME", "WINDOW", "FrameBatch", "Item", "LostFrames", "Truncated", "read_capture"]
 
@@ -45,13 +45,19 @@ _OTHERS = (
 )
 
 
-def read_capture(path: str, stream: io.BufferedIOBase | None = None, *, window: int = WINDOW) -> Iterator[Item]:
+def read_capture(
+    path: str,
+    stream: io.BufferedIOBase | None = None,
+    *,
+    window: int = WINDOW,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Item]:
     """The frames of a capture file in its order, what it says was lost, and where it broke off.
 
     ``path`` is a file, or "-" for standard input; with ``stream``, which stays open, it is only a name for messages. Reads
     pcap and pcapng, plain or compressed with gzip, xz or zstd. Memory does not grow with the file: ``window`` bytes are held,
     and whatever the caller keeps. A file still being written, cut short or corrupt gives all that comes before, then
-    ``Truncated``.
+    ``Truncated``. ``progress`` is told how many bytes of the file are read, after each item.
 
     Raises SourceError, at the first item and not at the call, for what cannot be used at all.
     """
@@ -67,6 +73,8 @@ def read_capture(path: str, stream: io.BufferedIOBase | None = None, *, window: 
             if number == 0 and isinstance(item, Truncated) and item.offset == 0:
                 raise SourceError(f"{name}: {item.detail}; there is nothing to read, capture it again")
             yield item
+            if progress is not None and path != "-":
+                progress(stream.tell())
 
 
 def _open(path: str) -> io.BufferedReader:

@@ -14,13 +14,19 @@ import numpy as np
 
 from observer.sources.pcap_interfaces import Interface, options
 from observer.sources.pcap_items import MAX_CAPTURED, NO_TIME, FrameBatch, Item, LostFrames
+from observer.sources.pcap_lanes import walk
+from observer.sources.pcap_window import windows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
 
+    from observer.sources.pcap_interfaces import Clock
     from observer.sources.pcap_window import Window
+
+    Octets = NDArray[np.uint8]
+    Positions = NDArray[np.int64]
 
 SECTION = 0x0A0D0D0A
 _INTERFACE, _OBSOLETE, _SIMPLE, _STATISTICS, _ENHANCED = 1, 2, 3, 5, 6
@@ -32,6 +38,12 @@ _SHORTEST = {SECTION: 28, _INTERFACE: 20, _STATISTICS: 24} | {kind: at + 4 for k
 """Bytes of a block of each kind; any other has its type and twice its length."""
 _LONGEST = 16 * 1024 * 1024
 """As in libpcap: no block that we know needs more, and a longer one is more likely a broken length."""
+_ORDINARY = 65_536
+"""Bytes of a block at most that the quick walk takes."""
+_SHORT = 262_144
+"""Bytes that are walked without knowing the usual length of a block."""
+_SAMPLE = 16_384
+"""Bytes from which it is taken where there are more; the first block may be longer."""
 
 _FLAGS, _DROPCOUNT = 2, 4
 _IFDROP, _OSDROP = 5, 7
@@ -42,69 +54,140 @@ _OPTIONS_LOOKED_AT = 32
 """Per packet block. Flags and counts come first in practice; a hostile block could hold a million empty options."""
 
 
-class _Section:
+class Section:
     """What a Section Header Block opens: a byte order, and interfaces that are numbered anew."""
 
     def __init__(self, order: str) -> None:
+        """``order`` as struct has it."""
         self.order = order
         self.interfaces: list[Interface] = []
+        self.typical: dict[int, int] = {}
+        """Bytes of a packet block of each kind, as a rule."""
         self.head = struct.Struct(f"{order}II").unpack_from
-        long, short = f"{order}u4", f"{order}u2"
-        head = [("kind", long), ("length", long)]
-        rest = [("high", long), ("low", long), ("captured", long), ("original", long)]
-        self.layouts = {
-            _ENHANCED: np.dtype([*head, ("interface", long), *rest]),
-            _OBSOLETE: np.dtype([*head, ("interface", short), ("drops", short), *rest]),
-            _SIMPLE: np.dtype([*head, ("original", long)]),
-        }
-        self.long = np.dtype([("value", long)])
-        self.option = np.dtype([("code", short), ("length", short)])
-        self.count = np.dtype([("value", f"{order}u8")])
+        self.long = np.dtype(f"{order}u4")
+        self.option = np.dtype([("code", f"{order}u2"), ("length", f"{order}u2")])
+        self.count = np.dtype(f"{order}u8")
 
 
-class _Packets(NamedTuple):
-    """Columns of a run of packet blocks; row *i* of each is one block."""
+class _Blocks:
+    """Packet blocks of one kind, as ``pcap_lanes`` walks them. They stand at multiples of four in the file and in a window."""
 
-    interfaces: NDArray[np.int64]
-    ticks: NDArray[np.uint64]
-    captured: NDArray[np.int64]
-    originals: NDArray[np.int64]
-    drops: NDArray[np.uint64] | None
-    """Lost frames between the last one of the interface and this one; None if not told."""
+    def __init__(self, section: Section, kind: int) -> None:
+        self._head = section.head
+        self._long = np.dtype(f"{section.order}u4")
+        self._kind = kind
+        self._shortest = _SHORTEST[kind]
+
+    def guess(self, octets: Octets, edges: Positions, reach: int) -> Positions:
+        """See ``pcap_lanes.Format``: the type is known, and the lengths are not large."""
+        found = np.full(len(edges), -1, dtype=np.int64)
+        edges = edges[edges + reach + 8 <= len(octets)] & ~3
+        reach &= ~3
+        near = windows(octets, reach + 4)[edges].view(self._long)
+        alike = near[:, :-1] == self._kind
+        alike &= near[:, 1:] <= _ORDINARY
+        first = alike.argmax(axis=1)
+        known = np.flatnonzero(alike[np.arange(len(edges)), first])
+        found[known] = edges[known] + 4 * first[known]
+        return found
+
+    def steps(self, octets: Octets, positions: Positions) -> Positions:
+        """See ``pcap_lanes.Format``."""
+        words = octets[: len(octets) & ~3].view(self._long)
+        index = positions >> 2
+        kinds = words.take(index, mode="clip")
+        index += 1
+        lengths = words.take(index, mode="clip").astype(np.int64)
+        bad = (kinds != self._kind) | (lengths > _ORDINARY) | (lengths < self._shortest) | (lengths & 3 != 0)
+        if bad.any():
+            lengths[bad] = 0
+        return lengths
+
+    def ordinary(self, octets: Octets, positions: Positions) -> NDArray[np.bool_]:  # noqa: ARG002
+        """See ``pcap_lanes.Format``: ``steps`` looked at everything."""
+        return np.ones(len(positions), dtype=np.bool_)
+
+    def following(self, buffer: memoryview, position: int, end: int) -> int:
+        """See ``pcap_lanes.Format``; -1 also before a block of another kind."""
+        if position + self._shortest > end:
+            return -1
+        kind, length = self._head(buffer, position)
+        following: int = position + length
+        good = kind == self._kind and following <= end and length >= self._shortest and length % 4 == 0 and length <= _LONGEST
+        return following if good else -1
+
+
+class _Heads(NamedTuple):
+    """What the heads of the packet blocks of one interface say."""
+
+    section: Section
+    kind: int
+    clock: Clock
+    octets: Octets
+    positions: Positions
+
+    def times(self, rows: Any) -> NDArray[np.int64]:
+        positions = self.positions[rows]
+        if self.kind == _SIMPLE:
+            return np.full(len(positions), NO_TIME, dtype=np.int64)
+        return self.clock.nanoseconds(_ticks(self.section, self.octets, positions))
+
+    def originals(self, rows: Any) -> NDArray[np.int64]:
+        at = 8 if self.kind == _SIMPLE else 24
+        return _longs(self.section, self.octets, self.positions[rows] + at)
+
+    def part(self, rows: slice) -> _Heads:
+        return self._replace(positions=self.positions[rows])
+
+
+def _longs(section: Section, octets: Octets, positions: Positions) -> NDArray[np.int64]:
+    """32-bit words at multiples of four."""
+    words: NDArray[np.uint32] = octets[: len(octets) & ~3].view(f"{section.order}u4")
+    return words.take(positions >> 2).astype(np.int64)
+
+
+def _ticks(section: Section, octets: Octets, positions: Positions) -> NDArray[np.uint64]:
+    high, low = (_longs(section, octets, positions + at).astype(np.uint64) for at in (12, 16))
+    return high << np.uint64(32) | low
 
 
 def read_blocks(window: Window) -> Iterator[Item]:
     """The frames of a pcapng file, and the frames that it says were lost; begins with a Section Header Block."""
-    section: _Section | None = None
-    while window.require(12):
+    yield from go_on(window, None)
+
+
+def go_on(window: Window, section: Section | None) -> Generator[Item, None, Section | None]:
+    """The frames from some block on, at which the window stands; returns the section that the next block is in."""
+    while not window.done and window.require(12):
         if int.from_bytes(window.buffer[window.start : window.start + 4]) == SECTION:
             order = _BYTE_ORDERS.get(bytes(window.buffer[window.start + 8 : window.start + 12]))
             if order is None:
                 yield window.corrupt("a section header without byte order")
-                return
-            section = _Section(order)
+                return None
+            section = Section(order)
         if section is None:
             yield window.corrupt("a pcapng file without section header")
-            return
+            return None
         kind, length = section.head(window.buffer, window.start)
         if length % 4 or not _SHORTEST.get(kind, 12) <= length <= _LONGEST:
             yield window.corrupt(f"a block of type {kind} claims {length} bytes")
-            return
+            return None
         if not window.require(length):
             yield window.ended(f"a block of {length} bytes")
-            return
+            return None
         if kind in _FRAME_AT:
             broken = yield from _packets(window, section, kind)
         else:
             broken = yield from _other(window, section, kind, length)
         if broken:
             yield window.corrupt(broken)
-            return
-    if window.end > window.start or window.problem:
+            return None
+    if not window.done and (window.end > window.start or window.problem):
         yield window.ended("a block's header")
+    return section
 
 
-def _other(window: Window, section: _Section, kind: int, length: int) -> Generator[Item, None, str | None]:
+def _other(window: Window, section: Section, kind: int, length: int) -> Generator[Item, None, str | None]:
     """One block that holds no frame; returns what is wrong with it."""
     buffer, start, order = window.buffer, window.start, section.order
     last = start + length - 4
@@ -140,50 +223,38 @@ def _other(window: Window, section: _Section, kind: int, length: int) -> Generat
     return None
 
 
-def walk(
-    buffer: memoryview, position: int, end: int, head: Callable[[memoryview, int], tuple[Any, ...]], kind: int
-) -> tuple[NDArray[np.int64], int]:
-    """Where the blocks of one kind begin that follow one another in the buffer as a whole, and where the next block does.
-
-    Stops at another kind, and at whatever is incomplete or impossible.
-    """
-    shortest = _SHORTEST[kind]
-    positions: list[int] = []
-    append = positions.append
-    last = end - shortest
-    while position <= last:
-        found, length = head(buffer, position)
-        following = position + length
-        if found != kind or following > end or length < shortest or length % 4 or length > _LONGEST:
-            break
-        append(position)
-        position = following
-    return np.array(positions, dtype=np.int64), position
+def guess(section: Section, octets: Octets, edges: Positions, reach: int) -> int:
+    """Where a packet block may begin behind the edge; negative for no idea."""
+    kind = max(section.typical, key=lambda kind: section.typical[kind], default=_ENHANCED)
+    return int(_Blocks(section, kind).guess(octets, edges, reach)[0])
 
 
-def _packets(window: Window, section: _Section, kind: int) -> Generator[Item, None, str | None]:
+def _packets(window: Window, section: Section, kind: int) -> Generator[Item, None, str | None]:
     """The run of packet blocks that the window begins with, the first of them whole; returns what is wrong after it."""
     if not section.interfaces:
         return "a packet of an interface that is not described"
-    positions, following = walk(window.buffer, window.start, window.end, section.head, kind)
-    fields = window.gather(section.layouts[kind], positions)
-    packets = _columns(section, fields, kind)
-    lengths = fields["length"].astype(np.int64)
-    numbers = np.unique(packets.interfaces)
-    known = packets.interfaces < len(section.interfaces)
-    times = np.full(len(positions), NO_TIME, dtype=np.int64)
-    timely = np.ones(len(positions), dtype=bool)
-    if kind != _SIMPLE:
-        for number in numbers[numbers < len(section.interfaces)].tolist():
-            clock, its = section.interfaces[number].clock, packets.interfaces == number
-            timely[its] = packets.ticks[its] <= clock.last
-            times[its & timely] = clock.nanoseconds(packets.ticks[its & timely])
+    octets, typical = window.data(), section.typical.get(kind)
+    end = window.end
+    if typical is None and end - window.start >= _SHORT:
+        end = window.start + max(_SAMPLE, section.head(window.buffer, window.start)[1])
+    positions, following = walk(_Blocks(section, kind), octets, window.start, end, typical or end)
+    section.typical[kind] = (following - int(positions[0])) // len(positions)
+    lengths = np.diff(positions, append=following)
+    at = {_ENHANCED: (8, 20), _OBSOLETE: (8, 20), _SIMPLE: (4, 8)}[kind]
+    interfaces, captured = (_longs(section, octets, positions + place) for place in at)
+    if kind == _OBSOLETE:
+        interfaces = window.gather(np.dtype(f"{section.order}u2"), positions + 8).astype(np.int64)
+    elif kind == _SIMPLE:
+        # Has neither interface nor captured length: the first interface's, and cut at its snapshot length.
+        interfaces = np.zeros(len(positions), dtype=np.int64)
+        captured = np.minimum(captured, section.interfaces[0].snaplen or MAX_CAPTURED)
+    known = interfaces < len(section.interfaces)
     checks = (
-        (window.gather(section.long, positions + lengths - 4)["value"] == lengths, "a block whose two lengths differ"),
+        (_longs(section, octets, positions + lengths - 4) == lengths, "a block whose two lengths differ"),
         (known, "a packet of an interface that is not described"),
-        (packets.captured <= lengths - _SHORTEST[kind], "a packet that is longer than its block"),
-        (packets.captured <= MAX_CAPTURED, f"a packet longer than any capture holds ({MAX_CAPTURED} bytes)"),
-        (timely, "a time that no clock shows"),
+        (captured <= lengths - _SHORTEST[kind], "a packet that is longer than its block"),
+        (captured <= MAX_CAPTURED, f"a packet longer than any capture holds ({MAX_CAPTURED} bytes)"),
+        (_timely(section, octets, positions, np.where(known, interfaces, 0), kind), "a time that no clock shows"),
     )
     sound = np.logical_and.reduce([good for good, _ in checks])
     whole, broken = len(positions), None
@@ -191,76 +262,73 @@ def _packets(window: Window, section: _Section, kind: int) -> Generator[Item, No
         whole = int(sound.argmin())
         broken = next(detail for good, detail in checks if not good[whole])
         following = int(positions[whole])
-    yield from _items(window, section, kind, positions[:whole], lengths[:whole], times[:whole], packets)
+    if whole:
+        yield from _items(window, section, kind, positions[:whole], lengths[:whole], captured[:whole], interfaces[:whole])
     window.start = following
     return broken
 
 
-def _columns(section: _Section, fields: NDArray[Any], kind: int) -> _Packets:
-    """What the fixed parts of packet blocks say (draft-ietf-opsawg-pcapng 4.3, 4.4; A for the obsolete one)."""
-    originals = fields["original"].astype(np.int64)
+def _timely(section: Section, octets: Octets, positions: Positions, interfaces: Positions, kind: int) -> NDArray[np.bool_]:
+    """Which packet blocks have a time that their interface's clock can show."""
+    timely = np.ones(len(positions), dtype=np.bool_)
     if kind == _SIMPLE:
-        # Has neither interface nor captured length: the first interface's, and cut at its snapshot length.
-        none = np.zeros(len(fields), dtype=np.int64)
-        captured = np.minimum(originals, section.interfaces[0].snaplen or MAX_CAPTURED)
-        return _Packets(none, none.astype(np.uint64), captured, originals, None)
-    drops = None
-    if kind == _OBSOLETE:
-        drops = fields["drops"].astype(np.uint64)
-        drops[drops == _DROPS_UNKNOWN] = 0
-    ticks = fields["high"].astype(np.uint64) << np.uint64(32) | fields["low"].astype(np.uint64)
-    return _Packets(fields["interface"].astype(np.int64), ticks, fields["captured"].astype(np.int64), originals, drops)
+        return timely
+    upper = _longs(section, octets, positions + 12)
+    if int(upper.max()) < min(interface.clock.last for interface in section.interfaces) >> 32:
+        return timely
+    for number in np.unique(interfaces).tolist():
+        its = interfaces == number
+        timely[its] = _ticks(section, octets, positions[its]) <= section.interfaces[number].clock.last
+    return timely
 
 
 def _items(
     window: Window,
-    section: _Section,
+    section: Section,
     kind: int,
-    positions: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    times: NDArray[np.int64],
-    packets: _Packets,
+    positions: Positions,
+    lengths: Positions,
+    captured: Positions,
+    interfaces: Positions,
 ) -> Iterator[Item]:
     """Batches of sound packet blocks, cut where the interface changes and where frames were lost."""
-    if not len(positions):
-        return
-    count = len(positions)
-    interfaces, captured = packets.interfaces[:count], packets.captured[:count]
+    octets = window.data()
     offsets = positions + _FRAME_AT[kind]
-    directions, drops = None, packets.drops
+    directions: NDArray[np.int8] | None = None
+    drops: NDArray[np.uint64] | None = None
     if kind != _SIMPLE:
-        flags, told = _packet_options(window, section, offsets + (captured + 3 & ~3), positions + lengths - 4)
-        drops = told if kind == _ENHANCED else drops
+        flags, drops = _packet_options(window, section, offsets + (captured + 3 & ~3), positions + lengths - 4)
         if flags is not None:
             directions = (flags & 3).astype(np.int8)
             directions[directions == 3] = 0  # the one value of the two bits that means nothing
+    if kind == _OBSOLETE:
+        drops = window.gather(np.dtype(f"{section.order}u2"), positions + 10).astype(np.uint64)
+        drops[drops == _DROPS_UNKNOWN] = 0
     cuts = np.flatnonzero(np.diff(interfaces)) + 1
     if drops is not None:
-        cuts = np.union1d(cuts, np.flatnonzero(drops[:count]))
-    bounds = np.unique(np.concatenate(([0], cuts, [count]))).tolist()
-    data = window.data()
+        cuts = np.union1d(cuts, np.flatnonzero(drops))
+    bounds = np.unique(np.concatenate(([0], cuts, [len(positions)]))).tolist()
     for first, following in pairwise(bounds):
         interface = section.interfaces[int(interfaces[first])]
+        rows = slice(first, following)
+        heads = _Heads(section, kind, interface.clock, octets, positions[rows])
         if drops is not None and drops[first]:
             lost = int(drops[first])
             interface.lost += lost
-            yield LostFrames(interface.name, int(times[first]), lost)
-        rows = slice(first, following)
-        known = directions is not None and directions[rows].any()
+            yield LostFrames(interface.name, int(heads.times(slice(0, 1))[0]), lost)
         yield FrameBatch(
             interface=interface.name,
             linktype=interface.linktype,
-            data=data,
+            data=octets,
             offsets=offsets[rows],
             lengths=captured[rows],
-            originals=packets.originals[rows],
-            times=times[rows],
-            directions=directions[rows] if directions is not None and known else None,
+            heads=heads,
+            directions=directions[rows] if directions is not None and directions[rows].any() else None,
         )
 
 
 def _packet_options(
-    window: Window, section: _Section, cursors: NDArray[np.int64], ends: NDArray[np.int64]
+    window: Window, section: Section, cursors: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint32] | None, NDArray[np.uint64] | None]:
     """epb_flags and epb_dropcount of packet blocks whose options lie between two positions each; None if no block has any."""
     flags: NDArray[np.uint32] | None = None
@@ -276,11 +344,11 @@ def _packet_options(
         chosen = fits & (heads["code"] == _FLAGS) & (lengths == 4)
         if chosen.any():
             flags = np.zeros(len(ends), dtype=np.uint32) if flags is None else flags
-            flags[rows[chosen]] = window.gather(section.long, cursors[chosen] + 4)["value"]
+            flags[rows[chosen]] = window.gather(section.long, cursors[chosen] + 4)
         chosen = fits & (heads["code"] == _DROPCOUNT) & (lengths == 8)
         if chosen.any():
             drops = np.zeros(len(ends), dtype=np.uint64) if drops is None else drops
-            drops[rows[chosen]] = window.gather(section.count, cursors[chosen] + 4)["value"]
+            drops[rows[chosen]] = window.gather(section.count, cursors[chosen] + 4)
         cursors += 4 + (lengths + 3 & ~3)
         more = fits & (cursors + 4 <= ends[rows])
         rows, cursors = rows[more], cursors[more]

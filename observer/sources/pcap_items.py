@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +14,19 @@ MAX_CAPTURED = 262_144
 
 NO_TIME = 0
 """Time of a frame whose record holds none (pcapng's Simple Packet Block)."""
+
+
+class Heads(Protocol):
+    """What the heads of a batch's records say, read when asked for: of most frames nobody asks."""
+
+    def times(self, rows: Any) -> NDArray[np.int64]:
+        """Nanoseconds since the epoch of the records of a slice, a mask or an index array."""
+
+    def originals(self, rows: Any) -> NDArray[np.int64]:
+        """Bytes on the wire."""
+
+    def part(self, rows: slice) -> Heads:
+        """The heads of some records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,15 +46,34 @@ class FrameBatch:
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
     """Captured bytes, at most ``MAX_CAPTURED``."""
-    originals: NDArray[np.int64]
-    """Bytes on the wire, as the file says."""
-    times: NDArray[np.int64]
-    """Nanoseconds since the epoch; ``NO_TIME`` where the file has none."""
+    heads: Heads
     directions: NDArray[np.int8] | None = None
     """0 unknown, 1 inbound, 2 outbound (pcapng's epb_flags); None if unknown for all frames."""
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def part(self, rows: slice) -> FrameBatch:
+        """Some of the frames."""
+        return FrameBatch(
+            interface=self.interface,
+            linktype=self.linktype,
+            data=self.data,
+            offsets=self.offsets[rows],
+            lengths=self.lengths[rows],
+            heads=self.heads.part(rows),
+            directions=None if self.directions is None else self.directions[rows],
+        )
+
+    @property
+    def originals(self) -> NDArray[np.int64]:
+        """Bytes on the wire, as the file says."""
+        return self.heads.originals(slice(None))
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """Nanoseconds since the epoch; ``NO_TIME`` where the file has none."""
+        return self.heads.times(slice(None))
 
 
 @dataclass(frozen=True, slots=True)

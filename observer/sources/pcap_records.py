@@ -12,13 +12,18 @@ import numpy as np
 
 from observer.model.time import MICROSECOND, SECOND
 from observer.sources.pcap_items import MAX_CAPTURED, FrameBatch, Item
+from observer.sources.pcap_lanes import walk
+from observer.sources.pcap_window import gather, windows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
 
     from observer.sources.pcap_window import Window
+
+    Octets = NDArray[np.uint8]
+    Positions = NDArray[np.int64]
 
 _FILE_HEADER = 24
 
@@ -39,75 +44,150 @@ _VARIANTS = {
 MAGICS = {struct.pack(f"{order}I", magic): (order, magic) for magic in _VARIANTS for order in "<>"}
 """First four bytes of a pcap file: byte order (as struct has it) and magic number."""
 
+_SOON = 3600
+"""Seconds by which a block's frames may be later than its first one, and still help to guess where records begin."""
+_SHORT = 262_144
+"""Bytes that are walked without knowing the usual size of a record."""
+_SAMPLE = 16_384
+"""Bytes from which it is taken where there are more."""
+
+
+class Records:
+    """The format of one pcap file, as ``pcap_lanes`` walks it, and what was learned of its records so far."""
+
+    def __init__(self, order: str, magic: int, linktype: int) -> None:
+        """``order`` as struct has it; ``magic`` one of ``MAGICS``."""
+        self.order = order
+        self.linktype = linktype
+        self.tick, self.header = _VARIANTS[magic]
+        self.typical = 0
+        """Bytes of a record, as a rule; 0 while unknown."""
+        self.second = 0
+        """Of some record not long ago, since the epoch."""
+        self._head = struct.Struct(f"{order}IIII").unpack_from
+        self._captured = struct.Struct(f"{order}I").unpack_from
+        self._low, self._high = (8, 9) if order == "<" else (11, 10)
+
+    def guess(self, octets: Octets, edges: Positions, reach: int) -> Positions:
+        """See ``pcap_lanes.Format``: the upper octets of the seconds are known, those of the lengths are zero."""
+        places = (3, 2, 10, 11, 15) if self.order == "<" else (0, 1, 8, 9, 12)
+        found = np.full(len(edges), -1, dtype=np.int64)
+        # An edge near the buffer's end is no use.
+        edges = edges[edges + reach + 16 <= len(octets)]
+        near = windows(octets, reach + 16)[edges]
+        for upper in sorted({self.second >> 16, self.second + _SOON >> 16}, reverse=True):
+            values = (upper >> 8, upper & 0xFF, 0, 0, 0)
+            alike = np.ones((len(edges), reach), dtype=np.bool_)
+            for place, value in zip(places, values, strict=True):
+                alike &= near[:, place : place + reach] == value
+            first = alike.argmax(axis=1)
+            known = np.flatnonzero(alike[np.arange(len(edges)), first])
+            found[known] = edges[known] + first[known]
+        return found
+
+    def steps(self, octets: Octets, positions: Positions) -> Positions:
+        """See ``pcap_lanes.Format``: as if the upper half of the captured length were zero."""
+        result = octets.take(positions + self._low, mode="clip") + np.int64(self.header)
+        upper = octets.take(positions + self._high, mode="clip")
+        if upper.any():
+            result += upper * np.int64(256)
+        return result
+
+    def ordinary(self, octets: Octets, positions: Positions) -> NDArray[np.bool_]:
+        """See ``pcap_lanes.Format``."""
+        one, other = (10, 11) if self.order == "<" else (8, 9)
+        result: NDArray[np.bool_] = (octets.take(positions + one) | octets.take(positions + other)) == 0
+        return result
+
+    def following(self, buffer: memoryview, position: int, end: int) -> int:
+        """See ``pcap_lanes.Format``."""
+        if position + self.header > end:
+            return -1
+        (captured,) = self._captured(buffer, position + 8)
+        following: int = position + self.header + captured
+        return -1 if following > end or captured > MAX_CAPTURED else following
+
+    def hollow(self, octets: Octets, position: int) -> bool:
+        """Whether there are zeros in place of a record; a crash can leave them, and they read as endless empty records."""
+        return not any(self._head(octets.data, position))
+
+    def walked(self, octets: Octets, positions: Positions, following: int) -> None:
+        """Learn from some records."""
+        self.typical = max((following - int(positions[0])) // len(positions), self.header)
+        (self.second,) = struct.unpack_from(f"{self.order}I", octets.data, int(positions[-1]))
+
+
+class _Heads(NamedTuple):
+    form: Records
+    octets: Octets
+    positions: Positions
+
+    def times(self, rows: Any) -> NDArray[np.int64]:
+        stamps = gather(self.octets, np.dtype(f"{self.form.order}u8"), self.positions[rows])
+        first, second = stamps & np.uint64(0xFFFFFFFF), stamps >> np.uint64(32)
+        seconds, fraction = (first, second) if self.form.order == "<" else (second, first)
+        return (seconds * np.uint64(SECOND) + fraction * np.uint64(self.form.tick)).astype(np.int64)
+
+    def originals(self, rows: Any) -> NDArray[np.int64]:
+        fields = gather(self.octets, np.dtype(f"{self.form.order}u4"), self.positions[rows] + 12)
+        return fields.astype(np.int64)
+
+    def part(self, rows: slice) -> _Heads:
+        return self._replace(positions=self.positions[rows])
+
 
 def read_records(window: Window) -> Iterator[Item]:
     """The frames of a pcap file, whose first bytes are one of ``MAGICS``."""
+    form = yield from opened(window)
+    if form is not None:
+        yield from go_on(window, form)
+
+
+def opened(window: Window) -> Generator[Item, None, Records | None]:
+    """Read the file's header; returns how its records are to be read."""
     if not window.require(_FILE_HEADER):
         yield window.ended("its file header")
-        return
+        return None
     order, magic = MAGICS[bytes(window.buffer[window.start : window.start + 4])]
-    tick, header = _VARIANTS[magic]
     major, minor, link = struct.unpack_from(f"{order}4xHH12xI", window.buffer, window.start)
     if major != 2:
         yield window.corrupt(f"version {major}.{minor} of pcap is unknown")
-        return
-    # The upper half says whether frames carry their checksum (FCS), which looks like padding to whoever decodes them.
-    linktype = link & 0xFFFF
-    captured_at = struct.Struct(f"{order}8xI").unpack_from
-    layout = np.dtype([(name, f"{order}u4") for name in ("seconds", "fraction", "captured", "original")])
+        return None
     window.start += _FILE_HEADER
-    while window.require(header):
-        positions, following = walk(window.buffer, window.start, window.end, captured_at, header)
+    # The upper half says whether frames carry their checksum (FCS), which looks like padding to whoever decodes them.
+    return Records(order, magic, link & 0xFFFF)
+
+
+def go_on(window: Window, form: Records) -> Iterator[Item]:
+    """The frames of a pcap file from some record on, at which the window stands."""
+    header = form.header
+    while not window.done and window.require(header):
+        octets = window.data()
+        end = window.end if form.typical or window.end - window.start < _SHORT else window.start + _SAMPLE
+        positions, following = walk(form, octets, window.start, end, form.typical or end)
         if not len(positions):
-            (captured,) = captured_at(window.buffer, window.start)
+            (captured,) = struct.unpack_from(f"{form.order}8xI", window.buffer, window.start)
             if captured > MAX_CAPTURED:
                 yield window.corrupt(f"a record claims {captured} bytes, more than any capture holds ({MAX_CAPTURED})")
                 return
             if not window.require(header + captured):
                 yield window.ended(f"a frame of {captured} bytes")
                 return
+            form.typical = form.typical or header + captured
             continue
-        fields = window.gather(layout, positions)
-        # A crash can leave zeros where the tail of the file was not written out; they read as endless empty records.
-        hollow = (fields["seconds"] | fields["fraction"] | fields["captured"] | fields["original"]) == 0
-        whole = int(hollow.argmax()) if hollow.any() else len(positions)
+        form.walked(octets, positions, following)
+        lengths = np.diff(positions, append=following) - header
+        empty = np.flatnonzero(lengths == 0).tolist() if not lengths.all() else []
+        whole = next((row for row in empty if form.hollow(octets, int(positions[row]))), len(positions))
         if whole:
-            yield _batch(window, fields[:whole], positions[:whole] + header, tick, linktype)
+            offsets = positions[:whole] + header
+            heads = _Heads(form, octets, positions[:whole])
+            yield FrameBatch(
+                interface=None, linktype=form.linktype, data=octets, offsets=offsets, lengths=lengths[:whole], heads=heads
+            )
         if whole < len(positions):
             yield window.corrupt("zeros in place of a record", int(positions[whole]))
             return
         window.start = following
-    if window.end > window.start or window.problem:
+    if not window.done and (window.end > window.start or window.problem):
         yield window.ended("a record's header")
-
-
-def walk(
-    buffer: memoryview, position: int, end: int, captured_at: Callable[[memoryview, int], tuple[Any, ...]], header: int
-) -> tuple[NDArray[np.int64], int]:
-    """Where the records begin that lie in the buffer as a whole, and where the next one does.
-
-    Stops at whatever is incomplete or impossible; which of the two is for the caller to find out.
-    """
-    positions: list[int] = []
-    append = positions.append
-    last = end - header
-    while position <= last:
-        (captured,) = captured_at(buffer, position)
-        following = position + header + captured
-        if following > end or captured > MAX_CAPTURED:
-            break
-        append(position)
-        position = following
-    return np.array(positions, dtype=np.int64), position
-
-
-def _batch(window: Window, fields: NDArray[Any], offsets: NDArray[np.int64], tick: int, linktype: int) -> FrameBatch:
-    return FrameBatch(
-        interface=None,
-        linktype=linktype,
-        data=window.data(),
-        offsets=offsets,
-        lengths=fields["captured"].astype(np.int64),
-        originals=fields["original"].astype(np.int64),
-        times=fields["seconds"].astype(np.int64) * SECOND + fields["fraction"].astype(np.int64) * tick,
-    )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observer.model.errors import SourceError
 from observer.sources.groups import grouped, numbers, renumbered
 from observer.sources.recording import head, one_after_another
-from observer.sources.replay import Census, observe_capture
+from observer.sources.replay import Census, Known, observe_capture
 from observer.wire.frames import FrameDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from observer.model.observations import Observation
 
@@ -48,22 +49,37 @@ def memory(censuses: Sequence[Census]) -> str | None:
     return heads[0].memory if heads[0] is not None else None
 
 
-def streams(censuses: Sequence[Census], decoder: FrameDecoder) -> list[tuple[str, Iterator[list[Observation]]]]:
-    """Nodes and their observations: the recordings of a node as one, captures each by itself."""
+def streams(
+    censuses: Sequence[Census],
+    decoder: FrameDecoder,
+    known: Known | None = None,
+    *,
+    data: bool = True,
+    ahead: int = 0,
+    progress: Callable[[str, int], None] = lambda *_: None,
+) -> list[tuple[str, Iterator[list[Observation]]]]:
+    """Nodes and their observations: the recordings of a node as one, captures each by itself.
+
+    ``known``, ``data`` and ``ahead`` are for captures, as in ``observe_capture``; ``progress`` is told a path and how many
+    bytes of it are read.
+    """
+    known = known or Known()
     found: list[tuple[str, Iterator[list[Observation]]]] = []
     of_node: dict[str, list[Census]] = {}
     for census in censuses:
         if head(census.path) is not None:
             of_node.setdefault(census.node, []).append(census)
         else:
-            found.append((census.node, observe_capture(census, decoder)))
-    recorded = {node: _one(recordings, decoder) for node, recordings in of_node.items()}
+            read = partial(progress, census.path)
+            stream = observe_capture(census, decoder, known, data=data, ahead=ahead, progress=read)
+            found.append((census.node, stream))
+    recorded = {node: _one(recordings, decoder, known) for node, recordings in of_node.items()}
     if len(recorded) > 1:
         again = {node: [Census(census.path, node) for census in recordings] for node, recordings in of_node.items()}
-        mapped = numbers({node: grouped(_one(recordings, FrameDecoder())) for node, recordings in again.items()})
+        mapped = numbers({node: grouped(_one(recordings, FrameDecoder(), known)) for node, recordings in again.items()})
         recorded = {node: renumbered(stream, mapped[node]) for node, stream in recorded.items()}
     return [*found, *recorded.items()]
 
 
-def _one(recordings: Iterable[Census], decoder: FrameDecoder) -> Iterator[list[Observation]]:
-    return one_after_another(observe_capture(census, decoder) for census in recordings)
+def _one(recordings: Iterable[Census], decoder: FrameDecoder, known: Known) -> Iterator[list[Observation]]:
+    return one_after_another(observe_capture(census, decoder, known) for census in recordings)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from observer.model.addresses import VIRTUAL_MAC, address_words, mac_number
 from observer.model.errors import SourceError
 from observer.model.observations import (
     Advert,
@@ -20,19 +19,22 @@ from observer.model.observations import (
 )
 from observer.model.time import rfc3339
 from observer.sources import recording
-from observer.sources.pcap import NO_TIME, FrameBatch, LostFrames, read_capture
+from observer.sources.ahead import large
+from observer.sources.gleaning import Gleaned, decoded, glean
+from observer.sources.pcap import NO_TIME, FrameBatch, LostFrames, Truncated, read_capture
 from observer.wire.links import supported
-from observer.wire.tcp import select
+from observer.wire.sift import Interest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator
 
     from observer.wire.frames import FrameDecoder
 
 SLICE = 65536
 """Frames taken at once from a batch: enough for arrays to pay, few enough to stay small."""
+
+LEARNED = 2048
+"""Senders and address lists from which addresses of interest are taken; the engine follows fewer."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,10 @@ class Census:
     """Link types that are not understood."""
     recalled: bool = False
     """It is a recording, and the engine has the memory that it begins with."""
+    back: int = 0
+    """Nanoseconds by which a frame is earlier than one before it, at most."""
+    leap: int = 0
+    """Nanoseconds by which a frame is later than the one before it, at most."""
 
     def sentence(self) -> str:
         """One line: what was in it."""
@@ -70,34 +76,72 @@ class Census:
         )
 
 
-def observe_capture(census: Census, decoder: FrameDecoder) -> Iterator[list[Observation]]:
-    """The observations of the capture file that ``census`` names, nearly in order of time.
+class Known:
+    """Addresses that adverts named so far: what else is read about these matters. One for all captures of a replay."""
 
-    Raises SourceError for a file that cannot be used.
+    def __init__(self) -> None:
+        self._virtual: set[tuple[int, int]] = set()
+        self._routers: set[tuple[int, int]] = set()
+        self._macs: set[int] = set()
+        self._seen: set[tuple[str, str | None, tuple[str, ...]]] = set()
+        self.interest = Interest()
+
+    def learn(self, advert: Advert) -> None:
+        """Take the addresses of an advert."""
+        seen = advert.router, advert.mac, advert.addresses
+        if seen in self._seen or max(len(self._seen), len(self._virtual)) >= LEARNED:
+            return
+        self._seen.add(seen)
+        self._virtual |= {address_words(address) for address in advert.addresses}
+        self._routers.add(address_words(advert.router))
+        if advert.mac is not None and not advert.mac.startswith(VIRTUAL_MAC):
+            self._macs.add(mac_number(advert.mac))
+        self.interest = Interest(frozenset(self._virtual), frozenset(self._routers), frozenset(self._macs))
+
+    def learned(self, item: Gleaned | LostFrames, node: str, decoder: FrameDecoder) -> list[Observation]:
+        """What the rare frames of a part of a capture say; the addresses that they name are known from now on."""
+        found = decoded(item, node, decoder) if isinstance(item, Gleaned) else []
+        for observation in found:
+            if isinstance(observation, Advert):
+                self.learn(observation)
+        return found
+
+
+def observe_capture(
+    census: Census,
+    decoder: FrameDecoder,
+    known: Known | None = None,
+    *,
+    data: bool = True,
+    ahead: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Iterator[list[Observation]]:
+    """The observations of the capture file that ``census`` names, nearly in order of time; without ``data`` no data segments.
+
+    ``known`` is what is known of all captures that are replayed together; ``ahead`` processes help with a large file;
+    ``progress`` is told how many bytes are read. Raises SourceError for a file that cannot be used.
     """
+    known = known or Known()
     if recording.head(census.path) is not None:
         for batch in recording.observations(census.path, census.node, decoder, state=not census.recalled):
-            _count(census, batch[0])
+            _count_recorded(census, batch[0])
+            if isinstance(batch[0], Advert):
+                known.learn(batch[0])
             yield batch
         return
     source = f"capture {census.path}"
-    for item in read_capture(census.path):
-        if isinstance(item, FrameBatch):
+    for item, found in _settled(census, decoder, known, data=data, ahead=ahead, progress=progress):
+        if isinstance(item, Gleaned):
             if not supported(item.linktype):
                 census.unsupported.add(item.linktype)
-                census.frames += len(item)
-                continue
-            for begin in range(0, len(item), SLICE):
-                rows = np.flatnonzero(item.times[begin : begin + SLICE] != NO_TIME) + begin
-                census.untimed += min(SLICE, len(item) - begin) - len(rows)
-                if not len(rows):
-                    continue
-                first, last = int(item.times[rows].min()), int(item.times[rows].max())
-                if census.begin is None:
-                    census.begin = first
-                    yield [SourceChange(time=first, node=census.node, source=source, state=SourceState.STARTED)]
-                census.end = max(census.end or 0, last)
-                yield _observed(item, rows, census, decoder)
+            if census.begin is None and item.begin != NO_TIME:
+                census.begin = item.begin
+                yield [SourceChange(time=census.begin, node=census.node, source=source, state=SourceState.STARTED)]
+            _count_gleaned(census, item, found)
+            if item.segments is not None:
+                found.append(item.segments)
+            if found:
+                yield found
         elif isinstance(item, LostFrames):
             census.lost += item.count
             yield [FramesLost(time=item.time, node=census.node, source=source, count=item.count)]
@@ -112,7 +156,36 @@ def observe_capture(census: Census, decoder: FrameDecoder) -> Iterator[list[Obse
         yield [SourceChange(time=census.end, node=census.node, source=source, state=SourceState.STOPPED)]
 
 
-def _count(census: Census, observation: Observation) -> None:
+def _settled(
+    census: Census, decoder: FrameDecoder, known: Known, *, data: bool, ahead: int, progress: Callable[[int], None]
+) -> Iterator[tuple[Gleaned | LostFrames | Truncated, list[Observation]]]:
+    """Parts of a capture with what their rare frames say; data segments of whoever these name are in it as well."""
+    interest = known.interest if data else Interest()
+    with large(census.path, census.node, ahead) as file:
+        while file is not None and (part := file.next(interest)) is not None:
+            found = [(item, known.learned(item, census.node, decoder)) for item in part]
+            if data and known.interest != interest:
+                interest = known.interest
+                part = file.again(interest)
+                found = [(item, known.learned(item, census.node, decoder)) for item in part or []]
+            yield from found
+            progress(file.position)
+        rest = read_capture(census.path, progress=progress) if file is None else file.rest()
+        for item in rest:
+            if not isinstance(item, FrameBatch):
+                yield item, []
+                continue
+            for begin in range(0, len(item), SLICE):
+                batch = item.part(slice(begin, begin + SLICE))
+                gleaned = glean(batch, census.node, interest)
+                observations = known.learned(gleaned, census.node, decoder)
+                if data and known.interest != interest:
+                    interest = known.interest
+                    gleaned = glean(batch, census.node, interest)
+                yield gleaned, observations
+
+
+def _count_recorded(census: Census, observation: Observation) -> None:
     """One observation of a recording."""
     census.begin = observation.time if census.begin is None else census.begin
     census.end = max(census.end or 0, observation.time)
@@ -130,36 +203,18 @@ def _count(census: Census, observation: Observation) -> None:
     census.frames += 1
 
 
-def _observed(item: FrameBatch, rows: NDArray[np.int64], census: Census, decoder: FrameDecoder) -> list[Observation]:
-    offsets, lengths, times, originals = item.offsets[rows], item.lengths[rows], item.times[rows], item.originals[rows]
-    directions = None if item.directions is None else item.directions[rows]
-    # tshark writes "-" for standard input.
-    interface = None if item.interface == "-" else item.interface
-    census.frames += len(offsets)
-    selection = select(
-        node=census.node,
-        interface=interface,
-        linktype=item.linktype,
-        data=item.data,
-        offsets=offsets,
-        lengths=lengths,
-        times=times,
-        data_segments=True,
-    )
-    census.truncated += selection.truncated
-    found: list[Observation] = []
-    for index in selection.rare.tolist():
-        at = int(offsets[index])
-        direction = 0 if directions is None else int(directions[index])
-        observation = decoder.decode(
-            time=int(times[index]),
-            node=census.node,
-            interface=interface,
-            linktype=item.linktype,
-            frame=item.data[at : at + int(lengths[index])].tobytes(),
-            original_length=int(originals[index]),
-            outgoing=None if direction == 0 else direction == 2,
-        )
+def _count_gleaned(census: Census, gleaned: Gleaned, found: list[Observation]) -> None:
+    census.frames += gleaned.frames
+    census.segments += len(gleaned.segments or ())
+    census.truncated += gleaned.truncated
+    census.untimed += gleaned.untimed
+    if gleaned.end != NO_TIME:
+        if census.end is not None:
+            census.back = max(census.back, census.end - gleaned.begin)
+            census.leap = max(census.leap, gleaned.begin - census.end)
+        census.end = max(census.end or 0, gleaned.end)
+    census.back, census.leap = max(census.back, gleaned.back), max(census.leap, gleaned.leap)
+    for observation in found:
         match observation:
             case Advert():
                 census.adverts += 1
@@ -167,10 +222,5 @@ def _observed(item: FrameBatch, rows: NDArray[np.int64], census: Census, decoder
                 census.malformed += 1
             case Neighbour():
                 census.neighbours += 1
-            case None:
-                continue
-        found.append(observation)
-    if selection.segments is not None:
-        census.segments += len(selection.segments)
-        found.append(selection.segments)
-    return found
+            case _:
+                pass

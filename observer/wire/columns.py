@@ -49,7 +49,10 @@ def numbers(data: Octets, at: Positions, size: int) -> Positions:
 
 
 def among(values: NDArray[np.generic], wanted: Iterable[int]) -> Mask:
-    """Which values are one of a few; several times faster than ``numpy.isin``."""
+    """Which values are one of some; for few several times faster than ``numpy.isin``."""
+    wanted = list(wanted)
+    if len(wanted) > 24:
+        return np.isin(values, np.array(wanted, values.dtype))
     result = np.zeros(len(values), np.bool_)
     for number in wanted:
         result |= values == number

@@ -179,3 +179,45 @@ def test_two_nodes_share_one_decoder(tmp_path):
     groups = {item.node: item.authentication_group for item in seen if isinstance(item, Advert)}
     assert groups["a"] == groups["c"] != groups["b"]
     assert "first" not in repr(seen)
+
+
+@pytest.mark.parametrize(
+    ("steps", "back", "leap"),
+    [((1, 1, 1), 0, 1), ((1, -3, 1), 3, 1), ((1, 7200, 1), 0, 7200), ((7200, -7000, -100), 7100, 7200)],
+)
+def test_steps_of_the_clock_are_noted(tmp_path, steps, back, leap):
+    times = [10_000, *(10_000 + sum(steps[: number + 1]) for number in range(len(steps)))]
+    census, seen = replay(tmp_path, pcap([(time * SECOND, vrrp(ident=number + 1)) for number, time in enumerate(times)]))
+    assert (census.back, census.leap) == (back * SECOND, leap * SECOND)
+    assert kinds(seen)["Advert"] == len(times)
+
+
+def test_an_address_that_only_another_capture_names(tmp_path):
+    """Of two captures one may show the adverts and the other the traffic."""
+    advert, data = tmp_path / "adverts", tmp_path / "data"
+    advert.write_bytes(pcap([(0, ethernet(ipv4(v2(addresses=["10.0.0.100"]))))]))
+    header = struct.pack("!HHIIBBHHH", 6443, 40000, 1, 1, 0x50, 0x18, 64240, 0, 0)
+    segment = ethernet(ipv4(header + b"data", source="10.0.0.100", protocol=6))
+    segment = segment[:6] + b"\2\0\0\0\0\x77" + segment[12:]
+    # The last frames of a buffer are looked at closely in any case.
+    data.write_bytes(pcap([(0, segment), (SECOND, segment), (2 * SECOND, ethernet(ipv4(bytes(100), protocol=17)))]))
+    known = replay_module.Known()
+    for _ in observe_capture(Census(str(advert), "m1"), FrameDecoder(), known, data=False):
+        pass
+    for what, found in ((known, 2), (replay_module.Known(), 0)):
+        batches = list(observe_capture(Census(str(data), "m2"), FrameDecoder(), what))
+        assert sum(len(item) for batch in batches for item in batch if isinstance(item, TcpSegments)) == found
+
+
+def test_the_first_look_sees_openings_and_no_data(tmp_path):
+    """IPv6 adverts have no number: nodes' clocks are compared by the connections that begin."""
+    header = struct.pack("!HHIIBBHHH", 6443, 40000, 1, 1, 0x50, 0x18, 64240, 0, 0)
+    segment = ethernet(ipv4(header + b"data", source="10.0.0.100", protocol=6))
+    frames = [(0, ethernet(ipv4(v2(addresses=["10.0.0.100"]))))]
+    frames += [(SECOND, segment), (2 * SECOND, syn(40000)), (3 * SECOND, segment), (4 * SECOND, segment)]
+    path = tmp_path / "given"
+    path.write_bytes(pcap([*frames, (5 * SECOND, ethernet(ipv4(bytes(100), protocol=17)))]))
+    for data, found in ((True, {0x18, 0x02}), (False, {0x02})):
+        batches = observe_capture(Census(str(path), "m1"), FrameDecoder(), data=data)
+        segments = [item for batch in batches for item in batch if isinstance(item, TcpSegments)]
+        assert {flags for each in segments for flags in each.flags.tolist()} == found
