@@ -16,6 +16,7 @@ from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
 from observer.rules.process import counts, resigned_after_gap, restarted
+from observer.rules.silence import gappy
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
@@ -168,6 +169,9 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if after.off_schedule is not None and after.off_schedule - after.first < after.interval:
         confidence = Confidence.LIKELY if counts(before) or name is not None else Confidence.POSSIBLE
         blind.append("adverts off schedule around the fall: a reload with another priority looks like this")
+    if not counts(before) and (gappy(before) or gappy(after)):
+        confidence = min(confidence, Confidence.LIKELY)
+        blind.append("adverts were lost, and carry no identification: a reload's may have been among them")
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:
         confidence = Confidence.LIKELY
         blind.append(f"{held.router} had fallen silent as well before the move")

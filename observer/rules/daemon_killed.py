@@ -15,7 +15,7 @@ from observer.model.observations import LogKind, NeighbourKind
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import gone, restarted, unheard
-from observer.rules.silence import fell_silent, was_away
+from observer.rules.silence import fell_silent, timely, was_away
 from observer.rules.view import FlapView, Run
 
 REFUSALS = 3
@@ -50,8 +50,9 @@ def find(view: FlapView) -> Finding | str:
         again = Evidence(started.time, f"its log says, with no word of a stop before: {started.detail}", started.node)
         return Finding(Cause.DAEMON_KILLED, Confidence.CERTAIN, (evidence, again))
     holds, alive = _still_holds(view, last), _alive(view, last)
-    sure = Confidence.CERTAIN if view.lossless else Confidence.LIKELY
-    unsure = () if view.lossless else ("frames were lost: a resignation may have been among them",)
+    whole = view.lossless and timely(view, last)
+    sure = Confidence.CERTAIN if whole else Confidence.LIKELY
+    unsure = () if whole else ("frames were lost, or the take-over came at another time: a resignation may have been lost",)
     missing = gone(view, last.last - SECOND, (view.taken_over or view.now) + SECOND)
     if missing is not None:
         left = (

@@ -14,7 +14,7 @@ from observer.model.time import duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, unheard
 from observer.rules.rejected import damaged, differences, unfounded
-from observer.rules.silence import SILENT, fell_silent
+from observer.rules.silence import SILENT, fell_silent, timely
 from observer.rules.view import FlapView, Run
 
 APART = 2
@@ -98,7 +98,7 @@ def _silence_was_ours(view: FlapView) -> Finding | None:
         return None
     return Finding(
         Cause.PARTITION,
-        Confidence.CERTAIN if unseen >= APART else Confidence.LIKELY,
+        Confidence.CERTAIN if unseen >= APART and view.lossless and timely(view, last) else Confidence.LIKELY,
         (
             Evidence(last.last, f"{last.router} was not heard any more, here or by {view.current}, which took over", last.node),
             Evidence(

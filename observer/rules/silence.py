@@ -3,13 +3,16 @@
 No cause of its own is decided here.
 """
 
-from observer.model.time import SECOND, duration
+from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Evidence
 from observer.rules.view import FlapView, Run
 
 SILENT = 2.5
 """Missing intervals from which a router counts as silent; a backup waits for three and its Skew_Time (RFC 9568 6.1)."""
 
+
+TIMER = 40 * MILLISECOND
+"""By how much a timer of keepalived may be late on a busy node."""
 
 MISSED = 4
 """Signs of life that were to be expected and did not come: by chance alone they are missed once in fifty times (Poisson)."""
@@ -56,3 +59,19 @@ def was_away(view: FlapView, last: Run) -> bool:
     if view.taken_over is None or (first is not None and first < view.taken_over):
         return False
     return missing_signs(view, last, first if first is not None else view.now) >= MISSED
+
+
+def timely(view: FlapView, last: Run) -> bool:
+    """Whether the new router took over just when its patience ended, counted from the last advert that was heard here.
+
+    If not, other adverts came or went meanwhile than were heard: a resignation, for one, which a capture may have lost.
+    """
+    takeover, silence = view.takeover, view.silence
+    if takeover is None or silence is None:
+        return False
+    return abs(silence - active_down_interval(takeover)) <= max(last.interval // 20, TIMER)
+
+
+def gappy(run: Run) -> bool:
+    """Whether adverts of a run were not heard, by its schedule; then others may be lost too."""
+    return run.count - 1 < round((run.last - run.first) / run.interval)
