@@ -219,7 +219,9 @@ class FlowMemory:
         fresh = np.ones(len(order), dtype=np.bool_)
         if len(self._keys):
             fresh &= (places < 0) | (self._opened[places] == NEVER) | (self._sequence[places] != sequence)
-        fresh[1:] &= (keys[1:] != keys[:-1]) | (sequence[1:] != sequence[:-1])
+        # Memory is behind a connection's first answer in the batch only; behind the others is the one before.
+        follows = keys[1:] == keys[:-1]
+        fresh[1:] = np.where(follows, sequence[1:] != sequence[:-1], fresh[1:])
         kept = np.sort(order[fresh])
         return Openings(openings.keys[kept], openings.times[kept], openings.sequence[kept], openings.holder[kept])
 

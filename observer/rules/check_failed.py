@@ -173,6 +173,6 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
         confidence = min(confidence, Confidence.LIKELY)
         blind.append("adverts were lost, and carry no identification: a reload's may have been among them")
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:
-        confidence = Confidence.LIKELY
+        confidence = min(confidence, Confidence.LIKELY)
         blind.append(f"{held.router} had fallen silent as well before the move")
     return Finding(Cause.CHECK_FAILED, confidence, tuple(evidence), tuple(blind), name)

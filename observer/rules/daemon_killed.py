@@ -46,7 +46,9 @@ def find(view: FlapView) -> Finding | str:
         said = Evidence(died.time, f"its log says: {died.detail}", died.node)
         return Finding(Cause.DAEMON_KILLED, Confidence.CERTAIN, (evidence, said))
     started = view.logged(LogKind.STARTING, begin=last.last + SECOND, end=view.now)
-    if started is not None:
+    lived = view.life.first is not None and view.life.first < (view.taken_over or view.now)
+    if started is not None and lived:
+        # After a node's loss of power its log says the same.
         again = Evidence(started.time, f"its log says, with no word of a stop before: {started.detail}", started.node)
         return Finding(Cause.DAEMON_KILLED, Confidence.CERTAIN, (evidence, again))
     holds, alive = _still_holds(view, last), _alive(view, last)
