@@ -47,7 +47,12 @@ def find(view: FlapView) -> Finding | str:
     earlier = _earlier(view, takeover)
     if earlier is not None:
         evidence.append(Evidence(earlier.last, f"{takeover.router} had been Active before, last at {earlier.priority}"))
-    if _idle_until_now(earlier, takeover) or _fresh(earlier, takeover):
+    fallen = [run for run in view.runs.get(held.router, ()) if run.last < held.first and run.priority >= takeover.priority]
+    idle = _idle_until_now(earlier, takeover) or _fresh(earlier, takeover)
+    if idle and (fallen or not view.lossless):
+        unseen = f"adverts were lost, or {held.router} had outranked it before: that its priority fell is not excluded"
+        return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (unseen,))
+    if idle:
         return Finding(Cause.PREEMPTED, Confidence.CERTAIN, tuple(sorted(evidence)))
     if returned(view) is not None:
         healed = f"{takeover.router} may have been Active all the time, unheard: a partition that healed"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from traces import A6, B6, A, B, C, Trace, at, flaps, mac
 
-from observer.model.observations import Family, GroupLeft, LinkChange, Malformed, Neighbour, NeighbourKind
+from observer.model.observations import Family, GroupLeft, LinkChange, LogEvent, LogKind, Malformed, Neighbour, NeighbourKind
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.rules.rejected import OF_THE_SENDER
 from observer.wire.errors import Reason
@@ -63,6 +63,26 @@ def test_a_node_that_was_away_as_a_whole_and_is_back_was_not_only_without_keepal
 def verdict_of_first(trace):
     flap = flaps(trace)[0]
     return flap.verdict.cause, flap.verdict.confidence
+
+
+def started(trace, when):
+    """The log of A's node, whose addresses are known: keepalived starts."""
+    trace.address(-0.5, present=True, address=A, initial=True)
+    trace.items.append(LogEvent(time=at(when), node="m1", kind=LogKind.STARTING, detail="Starting Keepalived"))
+    return trace
+
+
+def test_a_log_that_starts_anew_proves_a_killed_daemon_only_on_a_node_that_lived():
+    assert verdict(started(talking(silent(), A, 0, 60), 31)) == (Cause.DAEMON_KILLED, Confidence.CERTAIN)
+    assert verdict(started(silent(), 31)) != (Cause.DAEMON_KILLED, Confidence.CERTAIN)
+
+
+@pytest.mark.parametrize(("before", "confidence"), [(60, Confidence.CERTAIN), (101, Confidence.LIKELY)])
+def test_a_preemption_is_not_certain_where_the_former_router_had_outranked_the_new_one(before, confidence):
+    """Between the two, adverts of A were not heard: its priority may have fallen."""
+    trace = Trace().adverts(A, before, 0, 10).sent_elsewhere(A, 5).adverts(A, 60, 15, 6).restart(B).adverts(B, 65, 20.4, 30)
+    flap = flaps(trace)[-1]
+    assert (flap.verdict.cause, flap.verdict.confidence) == (Cause.PREEMPTED, confidence)
 
 
 def spoilt(reason, count=3, node="m1"):
