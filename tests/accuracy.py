@@ -179,7 +179,7 @@ def main() -> int:
 
 Written by `make accuracy`: verdicts on the {count} recorded cases under pcaps/, by vantage point, whole and degraded. One node
 is each capture alone, a mirror port among them; weaker is unexplained, or a flap not seen. All cases were recorded in one lab,
-of keepalived 2.2.7: what other implementations do is not in these figures.
+of keepalived 2.2.7 and FRR 8.4: what other versions and implementations do is not in these figures.
 
 {head}
 {chr(10).join(rows)}

@@ -27,6 +27,8 @@ def find(view: FlapView) -> Finding | str:
         return "the other sender is of another group"
     if view.resignation is not None:
         return f"{view.resignation.router} had resigned"
+    if view.same_group() is False:
+        return "the routers are not of one group (other addresses or authentication): they would not take each other's adverts"
     if view.outside is not None:
         return _announced_only(view)
     if damaged(view):

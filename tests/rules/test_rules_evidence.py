@@ -176,6 +176,13 @@ def test_a_partition_that_heals_is_one_flap():
     assert (flap.former, flap.current, flap.verdict.cause) == (A, B, Cause.PARTITION)
 
 
+def test_routers_that_would_reject_each_other_are_not_parted():
+    """The same silence and return, but the two have other passwords."""
+    trace = Trace().adverts(A, 65, 0, 20, authentication=1).adverts(B, 60, TAKEN, 8, authentication=2)
+    trace.sent_elsewhere(A, 11).adverts(A, 65, 31, 30, authentication=1)
+    assert Cause.PARTITION not in {flap.verdict.cause for flap in flaps(trace)}
+
+
 def test_without_identification_a_partition_and_a_stall_that_end_are_not_told_apart():
     trace = Trace(version=3, family=Family.IPV6).adverts(A6, 65, 0, 20).adverts(B6, 60, TAKEN, 8).adverts(A6, 65, 31, 30)
     assert {flap.verdict.cause for flap in flaps(trace)} == {Cause.UNEXPLAINED}
