@@ -27,6 +27,9 @@ ADDRESSES = 512
 HOSTS = 1024
 """Hosts whose own address is remembered."""
 
+LEARNT = 16
+"""Hosts whose own address is looked for in one batch of segments, whatever a segment announces."""
+
 STEADY = 2
 """Announcements at different times that make a host the holder of an address: one alone is any host that starts."""
 
@@ -96,9 +99,13 @@ class Outsiders:
 
     def segments(self, segments: TcpSegments) -> None:
         """Which address the holders' hosts send from, where that is not known: in IPv6 they ask with link-local ones."""
-        unknown = {holder.mac for holder in self._holders.values() if holder.mac and holder.mac not in self._hosts}
+        unknown = {
+            holder.mac for holder in self._holders.values() if holder.mac and holder.steady and holder.mac not in self._hosts
+        }
+        if not unknown:
+            return
         held = [address_words(address) for address in self._holders]
-        for mac in sorted(unknown):
+        for mac in sorted(unknown)[:LEARNT]:
             sent = segments.sources[segments.macs == np.uint64(mac_number(mac))]
             for high, low in np.unique(sent, axis=0).tolist():
                 if (high, low) not in held:
