@@ -10,7 +10,7 @@ from observer.engine.batches import Gathered, joined
 from observer.engine.bursts import Bursts
 from observer.engine.cost import established
 from observer.engine.coverage import Coverage
-from observer.engine.flaps import SETTLING, OpenFlap, healed
+from observer.engine.flaps import CONTEST, SETTLING, OpenFlap, healed
 from observer.engine.flows import FlowMemory
 from observer.engine.hosts import Hosts
 from observer.engine.journal import Journal
@@ -53,6 +53,7 @@ from observer.model.observations import (
 )
 from observer.model.time import SECOND, rfc3339
 from observer.model.verdicts import Confidence, Warranted
+from observer.rules.process import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -97,6 +98,8 @@ class _Group:
 
     tracker: VirtualRouterTracker
     flaps: list[OpenFlap] = field(default_factory=list)
+    elected: int | None = None
+    """When its first Active Router was elected, unless that had been Active before the observation."""
     claims: list[Outside] = field(default_factory=list)
     """Claims with no VRRP behind them, so far, and not yet looked into."""
     bursts: Bursts = field(default_factory=Bursts)
@@ -113,6 +116,10 @@ class _Group:
     def open(self) -> OpenFlap | None:
         """The flap to which resets belong now: the newest, until it is closed."""
         return self.flaps[-1] if self.flaps and self.flaps[-1].ended is None else None
+
+    def electing(self, time: int) -> bool:
+        """Whether the first election may still be contested: several routers that start together claim the addresses at once."""
+        return self.elected is not None and time - self.elected < CONTEST
 
     @property
     def patience(self) -> int:
@@ -473,6 +480,9 @@ class Engine:
             case Action.ELECT:
                 at_start = self._since is not None and step.time - self._since <= max(START, tracker.patience)
                 elected = Elected(step.time, tracker.virtual_router, step.router or "", at_start)
+                ident = tracker.tracks[step.router or ""].runs[-1].first_ident
+                if not (at_start and ident is not None and ident > FRESH):
+                    group.elected = step.time
                 return [elected, self._active(group, step.time)]
             case Action.RESIGN | Action.LOSE:
                 self._open(group, step.former or step.router, step.time)
@@ -498,7 +508,7 @@ class Engine:
                 if flap is not None and flap.claimed:
                     if step.router is not None and step.router not in flap.contenders:
                         flap.contenders.append(step.router)
-                elif not self._expected(group, step):
+                elif not (self._expected(group, step) or group.electing(step.time)):
                     claimed = self._open(group, tracker.active, step.time)
                     claimed.current = claimed.former
                     claimed.contenders.append(step.router or "")
@@ -546,7 +556,10 @@ class Engine:
             if flap.current is not None and flap.current not in flap.contenders:
                 flap.contenders.append(flap.current)
             flap.current = router
-        elif flap is None or not (healed(flap, step, group.tracker.tracks[router].runs) or self._never_silent(group, flap, step)):
+        elif flap is None:
+            if not group.electing(step.time):
+                self._open(group, step.former, step.time).taken(step.time, router)
+        elif not (healed(flap, step, group.tracker.tracks[router].runs) or self._never_silent(group, flap, step)):
             self._open(group, step.former, step.time).taken(step.time, router)
         return [self._active(group, step.time)]
 

@@ -65,6 +65,24 @@ def verdict_of_first(trace):
     return flap.verdict.cause, flap.verdict.confidence
 
 
+@pytest.mark.parametrize(("one", "other"), [(A, B), (B, A)], ids=["the better one second", "the better one first"])
+def test_a_first_election_that_is_contested_is_no_flap(one, other):
+    """Equals that start together claim the addresses in the same milliseconds; the higher address stays."""
+    trace = Trace(ident=0).advert(one, 100, 8).advert(other, 100, 8.0001)
+    assert flaps(trace.adverts(B, 100, 9, 30)) == []
+
+
+def test_a_better_router_right_after_the_observation_began_is_a_flap():
+    """The identification of the first one shows that it had been Active before."""
+    trace = Trace().advert(A, 60, 0).restart(B).adverts(B, 65, 0.1, 30)
+    assert [(flap.former, flap.current) for flap in flaps(trace)] == [(A, B)]
+
+
+def test_two_that_go_on_side_by_side_from_the_first_are_a_flap():
+    trace = Trace(ident=0).adverts(A, 100, 8, 30).adverts(B, 100, 8.0001, 30)
+    assert len(flaps(trace)) == 1
+
+
 def started(trace, when):
     """The log of A's node, whose addresses are known: keepalived starts."""
     trace.address(-0.5, present=True, address=A, initial=True)
