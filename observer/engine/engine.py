@@ -18,6 +18,7 @@ from observer.engine.judge import BRIEF, dual_active, fell, judge, misdirections
 from observer.engine.outside import Outsiders
 from observer.engine.ownership import Ownership
 from observer.engine.resets import sort_out
+from observer.engine.resignations import Resignations
 from observer.engine.samples import Samples
 from observer.engine.service import Service
 from observer.engine.states import Action
@@ -81,9 +82,6 @@ WANDERING = 64
 
 CLAIMS = 8
 """Claims of one virtual router's addresses that wait for an explanation at once."""
-
-TOGETHER = SECOND // 2
-"""Within this time of each other the virtual routers of a sync group resign."""
 
 CONFLICT = 5
 """Intervals since another group's last advert in which it still has a part in what happens: one more than any backup waits."""
@@ -157,6 +155,7 @@ class Engine:
         self._journal = Journal()
         self._outsiders = Outsiders(self._ownership.interfaces)
         self._samples = Samples()
+        self._resignations = Resignations()
         self._views = Views(
             self.coverage, self._services, self._hosts, self._ownership, self._vantage, self._journal, explain, self._samples
         )
@@ -324,6 +323,8 @@ class Engine:
             return []
         self._hosts.learn(advert.router, advert.mac)
         steps = group.tracker.hear(advert)
+        if advert.priority == 0:
+            self._resignations.add(advert.time, advert.router, group.tracker)
         for address in group.tracker.addresses:
             if address not in self._services and len(self._services) < ADDRESSES:
                 self._services[address] = Service(address)
@@ -591,7 +592,12 @@ class Engine:
         if flap.holders is not None:
             flap.former, flap.current = (self._outsiders.name(holder) for holder in flap.holders)
         view = self._views.of(
-            group.tracker, flap, now, since=self._since, foreign=self._foreign(group, flap), siblings=self._siblings(group, flap)
+            group.tracker,
+            flap,
+            now,
+            since=self._since,
+            foreign=self._foreign(group, flap),
+            siblings=self._resignations.beside(group.tracker, flap.former or "", flap.opened),
         )
         flap.cost.established = established(view.samples, flap.base)
         verdict = flap.standing or judge(view)
@@ -646,12 +652,6 @@ class Engine:
                 if run.priority > 0 and run.last >= flap.taken_over and flap.contested(run.first):
                     flap.contenders.append(router)
                     break
-
-    def _siblings(self, group: _Group, flap: OpenFlap) -> tuple[Run, ...]:
-        """With what the former router resigned in other virtual routers at the same time: members of a sync group go together."""
-        others = (other.tracker.tracks.get(flap.former or "") for other in self._all() if other is not group)
-        runs = (run for track in others if track is not None for run in track.runs)
-        return tuple(run for run in runs if run.priority == 0 and abs(run.first - flap.opened) <= TOGETHER)
 
     def _foreign(self, group: _Group, flap: OpenFlap) -> tuple[Run, ...]:
         """What the other groups of the same VRID advertise, where the flap is about them."""
