@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 ROWS = 65536
 """Segments gathered before they are looked at."""
 
+SPAN = 60 * SECOND
+"""Of these."""
+
 
 class Gathered:
     """Batches that came one after another, with nothing else in between."""
@@ -33,7 +36,7 @@ class Gathered:
         """These would be too many, or span too long a time."""
         if not self._rows:
             return False
-        return self._rows + len(segments) > ROWS or int(segments.times[-1]) - self._begin > SECOND
+        return self._rows + len(segments) > ROWS or int(segments.times[-1]) - self._begin > SPAN
 
     def add(self, segments: TcpSegments) -> None:
         """Put a batch with the others of its node."""

@@ -47,6 +47,7 @@ from observer.model.observations import (
     LogEvent,
     Malformed,
     Neighbour,
+    NeighbourKind,
     Observation,
     Refused,
     SourceChange,
@@ -106,7 +107,7 @@ class _Group:
     @property
     def deadline(self) -> int | None:
         """When it wants to be called next, or None."""
-        times = [self.tracker.deadline(), self.bursts.deadline, *(flap.deadline for flap in self.flaps)]
+        times = [self.tracker.deadline(), *(flap.deadline for flap in self.flaps)]
         times += [claim.time + self.patience for claim in self.claims]
         return min((time for time in times if time is not None), default=None)
 
@@ -144,6 +145,8 @@ class Engine:
         self._groups: dict[VirtualRouter, list[_Group]] = {}
         """By virtual router; more than one where groups that share no address use the same VRID on a segment."""
         self._agenda: Agenda[_Group] = Agenda()
+        self._seconds: Agenda[_Group] = Agenda()
+        """When seconds end in which there were resets. These wait with the segments for what is not told in a hurry."""
         self._names: dict[tuple[str, VirtualRouter], VirtualRouter] = {}
         """Node and virtual router as seen there to the name under which it is followed."""
         self._services: dict[str, Service] = {}
@@ -183,11 +186,12 @@ class Engine:
 
     def observe(self, observation: Observation) -> list[Event]:
         """Take one observation; deadlines before it fire first, at their own time."""
-        if isinstance(observation, TcpSegments):
-            return self._gather(observation)
-        events = self.advance(observation.time)
         if self._since is None:
             self._since = observation.time
+        if isinstance(observation, TcpSegments):
+            return self._gather(observation)
+        events = [] if self._may_wait(observation) else self.advance(observation.time)
+        self._now = max(observation.time, self._now or 0)
         match observation:
             case Advert():
                 events += self._advert(observation)
@@ -223,7 +227,8 @@ class Engine:
 
     def _advance(self, now: int) -> list[Event]:
         events: list[Event] = []
-        while (deadline := self.next_deadline()) is not None and deadline <= now:
+        while (deadline := self._agenda.next()) is not None and deadline <= now:
+            events += self._tick(deadline)
             self._now = deadline
             for group in self._agenda.due(deadline):
                 if self.coverage.deaf(deadline) or self._under_way(group, deadline):
@@ -236,32 +241,52 @@ class Engine:
                 for flap in list(group.flaps):
                     if flap.deadline <= deadline:
                         events += self._judge(group, flap, deadline)
-                events += self._tick(group, deadline)
                 self._agenda.set(group, group.deadline)
+        events += self._tick(now)
         self._now = max(now, self._now or now)
         return events
 
+    def _may_wait(self, observation: Observation) -> bool:
+        """Whether the segments gathered can be looked at after an observation as well: it changes nothing that they depend on.
+
+        Nothing is judged meanwhile, so nobody misses their sums; and many are looked at together in the time of a few.
+        """
+        deadline = self._agenda.next()
+        if not self._gathered or (deadline is not None and deadline <= observation.time):
+            return False
+        match observation:
+            case Advert():
+                groups = self._groups.get(self._key(observation), ())
+                return len(groups) == 1 and groups[0].tracker.repeated(observation)
+            case Neighbour():
+                told = observation.kind is NeighbourKind.ANNOUNCEMENT or self._hosts.get(observation.target) is not None
+                return not (told or self._outsiders.unnamed)
+            case HostSample() | LogEvent() | Malformed() | SourceChange() | FramesLost():
+                return True
+        return False
+
     def next_deadline(self) -> int | None:
         """When the engine wants to be called next, or None."""
-        return self._agenda.next()
+        return min((time for time in (self._agenda.next(), self._seconds.next()) if time is not None), default=None)
 
     def finish(self) -> list[Event]:
         """Judge what is still open with what was seen, and close it."""
         events = self._segments()
+        events += self._advance(self._now or 0)
         for group in self._all():
-            events += self._tick(group, self._now or 0, last=True)
+            events += self._summed(group, self._now or 0, last=True)
             for flap in list(group.flaps):
                 events += self._judge(group, flap, self._now or flap.time, last=True)
         return events
 
     def _gather(self, segments: TcpSegments) -> list[Event]:
-        """Keep a batch until something else happens: those of several vantage points are many and small."""
+        """Keep a batch until something happens that it matters for: the batches between two adverts are many and small."""
         events = self._segments() if self._gathered.full(segments) else []
         self._gathered.add(segments)
         return events
 
     def _segments(self) -> list[Event]:
-        """What was gathered, cut where a deadline falls into it and at every second of the clock, whose resets are summed."""
+        """What was gathered, cut where a deadline falls into it."""
         events: list[Event] = []
         if not self._gathered:
             return events
@@ -269,16 +294,13 @@ class Engine:
         whole = joined(nodes)
         while len(whole):
             events += self._advance(whole.time)
-            if self._since is None:
-                self._since = whole.time
-            end, deadline = (whole.time // SECOND + 1) * SECOND, self.next_deadline()
-            end = end if deadline is None else min(end, deadline)
-            part, whole = _cut(whole, end)
+            deadline = self._agenda.next()
+            part, whole = _cut(whole, deadline)
             self._hosts.segments(part, {port for service in self._services.values() for port in service.ports})
             self._outsiders.segments(part)
             routers = [router for group in self._all() for router in group.tracker.tracks]
             for number, node in enumerate(nodes):
-                mine, nodes[number] = _cut(node, end)
+                mine, nodes[number] = _cut(node, deadline)
                 if len(mine):
                     self._vantage.segments(mine, routers, self._services)
             for address, service in self._services.items():
@@ -300,12 +322,17 @@ class Engine:
         if flap is not None:
             flap.cost.add(control)
         group.bursts.add(control, flap=flap is not None)
-        self._agenda.set(group, group.deadline)
+        self._seconds.set(group, group.bursts.deadline)
 
-    def _tick(self, group: _Group, now: int, *, last: bool = False) -> list[Event]:
-        """A second of the clock is over."""
+    def _tick(self, now: int) -> list[Event]:
+        """Seconds of the clock are over."""
+        events = [event for group in self._seconds.due(now) for event in self._summed(group, now)]
+        return sorted(events, key=lambda event: event.time)
+
+    def _summed(self, group: _Group, now: int, *, last: bool = False) -> list[Event]:
+        """The resets of the seconds that are over."""
         services = serving(self._services, group.tracker.addresses)
-        return group.bursts.tick(
+        events = group.bursts.tick(
             now,
             group.tracker.virtual_router,
             group.tracker.addresses,
@@ -313,6 +340,8 @@ class Engine:
             service=lambda begin, end: together(services, begin, end),
             last=last,
         )
+        self._seconds.set(group, group.bursts.deadline)
+        return events
 
     def _advert(self, advert: Advert) -> list[Event]:
         self.adverts += 1
@@ -661,7 +690,7 @@ class Engine:
         return tuple(track.runs[-1] for other in others for track in other.tracker.tracks.values() if track.runs)
 
 
-def _cut(segments: TcpSegments, end: int) -> tuple[TcpSegments, TcpSegments]:
-    """The segments before a time, and the rest."""
-    place = int(segments.times.searchsorted(end))
+def _cut(segments: TcpSegments, end: int | None) -> tuple[TcpSegments, TcpSegments]:
+    """The segments before a time (None: all), and the rest."""
+    place = len(segments) if end is None else int(segments.times.searchsorted(end))
     return segments.rows(slice(0, place)), segments.rows(slice(place, None))

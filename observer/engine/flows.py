@@ -254,7 +254,7 @@ class FlowMemory:
 def _last_before(signs: Signs, asked: Signs) -> NDArray[np.int64]:
     """The row of ``signs`` that is the last of the same connection before each time asked for; -1 for none.
 
-    A batch spans at most some seconds, so a connection's rank and a time within the batch fit into one number.
+    A batch spans at most some minutes, so a connection's rank and a time within the batch fit into one number.
     """
     if not (len(signs.keys) and len(asked.keys)):
         return np.full(len(asked.keys), -1, dtype=np.int64)
@@ -269,8 +269,8 @@ def _last_before(signs: Signs, asked: Signs) -> NDArray[np.int64]:
     return np.where(same, order[last], -1)
 
 
-_SPAN_BITS = 34
-"""17 seconds in nanoseconds."""
+_SPAN_BITS = 40
+"""18 minutes in nanoseconds."""
 
 
 def _last_of_each(keys: NDArray[np.uint64], rows: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -71,7 +71,8 @@ class Host:
     words: tuple[int, int]
     mac: int = 0
     """As a number; 0 while unknown or a Virtual Router MAC, which is no host's own."""
-    bins: deque[_Bin] = field(default_factory=lambda: deque(maxlen=BINS))
+    bins: dict[int, _Bin] = field(default_factory=dict)
+    """By number of the quarter of a second."""
     asked: deque[int] = field(default_factory=lambda: deque(maxlen=ASKED))
     """When somebody asked for it again who had asked shortly before."""
     askers: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=ASKERS))
@@ -84,13 +85,15 @@ class Host:
     """Connections opened to other hosts, by destination port."""
 
     def sign(self, first: int, last: int, frames: int) -> None:
-        """Note frames of the host."""
-        if self.bins and last // BIN == self.bins[-1].first // BIN:
-            newest = self.bins[-1]
-            newest.last = max(newest.last, last)
-            newest.frames += frames
+        """Note frames of the host within a quarter of a second; earlier ones than those noted may follow."""
+        here = self.bins.get(first // BIN)
+        if here is None:
+            self.bins[first // BIN] = _Bin(first, last, frames)
+            if len(self.bins) >= 2 * BINS:
+                self.bins = {number: self.bins[number] for number in sorted(self.bins)[-BINS:]}
         else:
-            self.bins.append(_Bin(first, last, frames))
+            here.first, here.last = min(here.first, first), max(here.last, last)
+            here.frames += frames
 
     def question(self, time: int, asker: int) -> None:
         """Somebody asks for the host; ``asker`` is who, or which connection."""
@@ -104,12 +107,12 @@ class Host:
 
     def between(self, begin: int, end: int) -> LifeSigns:
         """What was seen of the host within a span; a quarter of a second is the resolution at its borders."""
-        bins = [entry for entry in self.bins if begin < entry.last and begin <= entry.first <= end]
+        bins = [entry for entry in self.bins.values() if begin < entry.last and begin <= entry.first <= end]
         last = max((min(entry.last, end) for entry in bins), default=None)
         refused = [time for time in self.refused if begin < time <= end]
         return LifeSigns(
             frames=sum(entry.frames for entry in bins),
-            first=bins[0].first if bins else None,
+            first=min((entry.first for entry in bins), default=None),
             last=last,
             moments=len(bins),
             unanswered_requests=sum(1 for time in self.asked if max(begin, last or 0) < time <= end),
@@ -212,7 +215,8 @@ class Hosts:
                 _, first, last, counts = bins(segments.times[signs], weights, BIN)
                 for signed in zip(first.tolist(), last.tolist(), counts.tolist(), strict=True):
                     host.sign(*signed)
-            for index in np.flatnonzero(theirs & (flags == Tcp.SYN))[-ASKED:].tolist():
+            asking = np.flatnonzero(theirs & (flags == Tcp.SYN))
+            for index in _newest(asking, segments.times, ASKED).tolist():
                 # A repeated SYN has the same sequence number, and its opener the same port (RFC 9293 3.8.1).
                 opener = int(segments.sources[index, 1]) << 16 | int(segments.source_ports[index])
                 host.question(int(segments.times[index]), opener << 32 | int(segments.sequence[index]))
@@ -227,6 +231,14 @@ def _is(column: NDArray[np.uint64], words: tuple[int, int]) -> NDArray[np.bool_]
     return same
 
 
+def _newest(rows: NDArray[np.int64], times: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """So many rows of each second, the last ones."""
+    if len(rows) <= most:
+        return rows
+    seconds = times[rows] // SECOND
+    return rows[np.searchsorted(seconds, seconds, side="right") - np.arange(len(rows)) <= most]
+
+
 def _follow(host: Host, segments: TcpSegments, out: NDArray[np.bool_], back: NDArray[np.bool_], ports: Collection[int]) -> None:
     """The connections of a host to others: when it opened them, whether they were answered, when it closed them."""
     flags = segments.flags & _OPENING
@@ -237,11 +249,7 @@ def _follow(host: Host, segments: TcpSegments, out: NDArray[np.bool_], back: NDA
     if ports and len(chosen):
         theirs = np.where(back[chosen], segments.source_ports[chosen], segments.destination_ports[chosen])
         chosen = chosen[np.isin(theirs, list(ports))]
-    if len(chosen) > FOLLOWED:
-        # The last ones of each second.
-        seconds = segments.times[chosen] // SECOND
-        chosen = chosen[np.searchsorted(seconds, seconds, side="right") - np.arange(len(chosen)) <= FOLLOWED]
-    for index in chosen.tolist():
+    for index in _newest(chosen, segments.times, FOLLOWED).tolist():
         time = int(segments.times[index])
         if answer[index]:
             peer = int(segments.sources[index, 1]) << 16 | int(segments.destination_ports[index])

@@ -97,11 +97,15 @@ class Outsiders:
             return None
         return claim
 
+    @property
+    def unnamed(self) -> set[str]:
+        """MAC addresses of steady holders of which no address of their own is known."""
+        holders = self._holders.values()
+        return {holder.mac for holder in holders if holder.mac and holder.steady and holder.mac not in self._hosts}
+
     def segments(self, segments: TcpSegments) -> None:
         """Which address the holders' hosts send from, where that is not known: in IPv6 they ask with link-local ones."""
-        unknown = {
-            holder.mac for holder in self._holders.values() if holder.mac and holder.steady and holder.mac not in self._hosts
-        }
+        unknown = self.unnamed
         if not unknown:
             return
         held = [address_words(address) for address in self._holders]

@@ -1,4 +1,4 @@
-"""Who resigned when, over all virtual routers: the members of a keepalived sync group go together. Not what a resignation means."""
+"""Who resigned when, over all virtual routers: members of a keepalived sync group go together. Not what a resignation means."""
 
 from __future__ import annotations
 

@@ -74,6 +74,14 @@ class VirtualRouterTracker:
         last = self._last(self.active)
         return active_down_interval(last) if last is not None else 0
 
+    def repeated(self, advert: Advert) -> bool:
+        """Whether an advert only says again what the undisputed Active Router said before."""
+        last = self._last(self.active)
+        if last is None or self.state is not State.ACTIVE or self.contest is not None:
+            return False
+        said = advert.router, advert.priority, advert.addresses, advert.mac
+        return said == (last.router, last.priority, last.addresses, last.mac) and advert.priority > 0
+
     def hear(self, advert: Advert) -> list[Step]:
         """An advert; copies of one heard already do nothing."""
         self.deaf = False

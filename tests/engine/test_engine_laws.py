@@ -15,7 +15,7 @@ from rules.stories import settings as story_settings
 from traces import A6, B6, EPOCH, VIP, A, B, Trace, at, flaps, ordered, told
 
 from observer.engine.engine import Engine
-from observer.model.flaps import FlapJudged, FlapStage
+from observer.model.flaps import BurstSeen, FlapJudged, FlapStage, ResetsSeen
 from observer.model.observations import Advert, Family, Tcp, TcpSegments, TimePassed
 from observer.model.time import MILLISECOND, SECOND
 
@@ -159,6 +159,37 @@ def test_where_batches_are_cut_does_not_matter():
         if flaps(ordered([*trace.items, *pieces])) != flaps(ordered([*trace.items, whole])):
             differing.append((name, seed))
     assert differing == []
+
+
+def test_how_often_the_engine_is_called_does_not_matter():
+    """Live, time passes all the while; a replay looks at segments when something depends on them, or when they are many."""
+    differing = []
+    for seed in range(150):
+        setting, dice = random_setting(seed), random.Random(seed)
+        if setting.family is not Family.IPV4:
+            continue
+        trace, name = setting.trace(), dice.choice(sorted(STORIES))
+        STORIES[name](setting, trace)
+        traffic(trace, seed)
+        for _ in range(3):
+            begin = dice.random() * trace.clock
+            for number in range(dice.randrange(40)):
+                trace.refused(dice.choice((A, B)), f"198.51.100.{number}", begin + dice.random() * 3, client_port=50000 + number)
+        items = trace.observations()
+        passing = [TimePassed(items[0].time + dice.randrange(items[-1].time - items[0].time)) for _ in range(200)]
+        if essence_of_all(told(ordered([*items, *passing]))) != essence_of_all(told(items)):
+            differing.append((name, seed))
+    assert differing == []
+
+
+def essence_of_all(events):
+    """Flaps as judged last, bursts, and the sums of resets."""
+    judged = {event.flap.id: event.flap for event in events if isinstance(event, FlapJudged)}
+    return judged, [event.burst for event in events if isinstance(event, BurstSeen)], sums(events)
+
+
+def sums(events):
+    return [(event.time, event.counts) for event in events if isinstance(event, ResetsSeen)]
 
 
 def test_where_batches_are_cut_does_not_matter_to_life_signs():
