@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from observer.engine.bins import bins
+from observer.engine.tallies import Tallies
 from observer.model.addresses import address_words
 from observer.model.observations import Tcp
-from observer.model.time import MILLISECOND
 from observer.rules.view import ServiceCounts
 
 if TYPE_CHECKING:
@@ -19,22 +17,10 @@ if TYPE_CHECKING:
 
     from observer.model.observations import TcpSegments
 
-BIN = 100 * MILLISECOND
-BINS = 1800
-"""Three minutes of bins with something in them, for each address."""
-
 PORTS = 64
 """Service ports kept for each address."""
 
 KINDS = ("syn", "syn_ack", "finished", "aborted", "data", "refused", "orphaned")
-
-
-@dataclass(slots=True)
-class _Bin:
-    index: int
-    counts: dict[str, int] = field(default_factory=dict)
-    first: dict[str, int] = field(default_factory=dict)
-    last: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -67,9 +53,7 @@ class Service:
         """Any segment from or to the address was seen."""
         self.ports: dict[int, int] = {}
         """Ports at which the address was seen to serve, and since when."""
-        self._bins: dict[int, _Bin] = {}
-        self._order: list[int] = []
-        """Their numbers, as a heap: the oldest goes first."""
+        self._tallies = {kind: Tallies() for kind in KINDS}
 
     def segments(self, segments: TcpSegments) -> Marks | None:
         """Sum a batch, and say which of its rows are what; None where none is from or to the address."""
@@ -112,26 +96,17 @@ class Service:
             "orphaned": marks.bare,
         }
         for name, mask in kinds.items():
-            self._sum(name, segments.times[mask], None if segments.weights is None else segments.weights[mask])
+            self._tallies[name].add(segments.times[mask], None if segments.weights is None else segments.weights[mask])
         return marks
 
     def between(self, begin: int, end: int) -> ServiceCounts:
         """What was seen from ``begin`` to ``end``; a tenth of a second is the resolution at the borders."""
-        totals: dict[str, int] = {}
-        first: dict[str, int] = {}
-        last: dict[str, int] = {}
-        for entry in self._bins.values():
-            if entry.index * BIN + BIN <= begin or entry.index * BIN > end:
-                continue
-            for name, count in entry.counts.items():
-                if entry.last[name] < begin or entry.first[name] > end:
-                    continue
-                totals[name] = totals.get(name, 0) + count
-                first[name] = min(first.get(name, entry.first[name]), entry.first[name])
-                last[name] = max(last.get(name, 0), entry.last[name])
-        actions = [last[name] for name in ("finished", "aborted", "data") if name in last]
+        seen = {kind: tallies.between(begin, end) for kind, tallies in self._tallies.items()}
+        first = {kind: tally.first for kind, tally in seen.items() if tally is not None}
+        last = {kind: tally.last for kind, tally in seen.items() if tally is not None}
+        actions = [last[kind] for kind in ("finished", "aborted", "data") if kind in last]
         return ServiceCounts(
-            **{name: totals.get(name, 0) for name in KINDS},
+            **{kind: 0 if tally is None else tally.total for kind, tally in seen.items()},
             first_refused=first.get("refused"),
             last_refused=last.get("refused"),
             last_syn_ack=last.get("syn_ack"),
@@ -153,21 +128,3 @@ class Service:
         for port, since in self.ports.items():
             served |= (ports == port) & (times >= since)
         return served
-
-    def _sum(self, name: str, times: NDArray[np.int64], weights: NDArray[np.uint32] | None) -> None:
-        if not len(times):
-            return
-        for index, first, last, total in zip(*(column.tolist() for column in bins(times, weights, BIN)), strict=True):
-            entry = self._bin(index)
-            entry.counts[name] = entry.counts.get(name, 0) + total
-            entry.first.setdefault(name, first)
-            entry.last[name] = last
-
-    def _bin(self, index: int) -> _Bin:
-        entry = self._bins.get(index)
-        if entry is None:
-            entry = self._bins[index] = _Bin(index)
-            heapq.heappush(self._order, index)
-            if len(self._bins) > BINS:
-                del self._bins[heapq.heappop(self._order)]
-        return entry
