@@ -20,6 +20,9 @@ ROWS = 65536
 SPAN = 60 * SECOND
 """Of these."""
 
+RIPE = SECOND
+"""After so much time they are looked at where time is told to pass: somebody may watch."""
+
 
 class Gathered:
     """Batches that came one after another, with nothing else in between."""
@@ -31,6 +34,11 @@ class Gathered:
 
     def __bool__(self) -> bool:
         return self._rows > 0
+
+    @property
+    def ripe(self) -> int:
+        """When what was gathered is to be looked at, even if nothing depends on it."""
+        return self._begin + RIPE
 
     def full(self, segments: TcpSegments) -> bool:
         """These would be too many, or span too long a time."""

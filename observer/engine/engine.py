@@ -190,7 +190,7 @@ class Engine:
             self._since = observation.time
         if isinstance(observation, TcpSegments):
             return self._gather(observation)
-        events = [] if self._may_wait(observation) else self.advance(observation.time)
+        events = [] if self._may_wait(observation) else self._up_to(observation.time)
         self._now = max(observation.time, self._now or 0)
         match observation:
             case Advert():
@@ -223,7 +223,19 @@ class Engine:
 
     def advance(self, now: int) -> list[Event]:
         """Fire every deadline up to ``now``, each at its own time and in order."""
+        if self._gathered and not self._due(now) and now < self._gathered.ripe:
+            self._now = max(now, self._now or now)
+            return []
+        return self._up_to(now)
+
+    def _up_to(self, now: int) -> list[Event]:
+        """With all that was gathered."""
         return [*self._segments(), *self._advance(now)]
+
+    def _due(self, now: int) -> bool:
+        """Whether something is judged by then."""
+        deadline = self._agenda.next()
+        return deadline is not None and deadline <= now
 
     def _advance(self, now: int) -> list[Event]:
         events: list[Event] = []
@@ -251,8 +263,7 @@ class Engine:
 
         Nothing is judged meanwhile, so nobody misses their sums; and many are looked at together in the time of a few.
         """
-        deadline = self._agenda.next()
-        if not self._gathered or (deadline is not None and deadline <= observation.time):
+        if not self._gathered or self._due(observation.time):
             return False
         match observation:
             case Advert():
@@ -267,7 +278,8 @@ class Engine:
 
     def next_deadline(self) -> int | None:
         """When the engine wants to be called next, or None."""
-        return min((time for time in (self._agenda.next(), self._seconds.next()) if time is not None), default=None)
+        times = (self._agenda.next(), self._seconds.next(), self._gathered.ripe if self._gathered else None)
+        return min((time for time in times if time is not None), default=None)
 
     def finish(self) -> list[Event]:
         """Judge what is still open with what was seen, and close it."""
