@@ -57,6 +57,9 @@ def test_the_unit_as_it_is_installed(host: tuple[Lab, Machine]) -> None:
     for route, said in (("/healthz", "ok"), ("/readyz", "adverts: started"), ("/", "eth0")):
         assert said in lab.exec(FOREIGN, ["curl", "-sf", "-m", "5", f"http://127.0.0.1:{PORT}{route}"]).stdout
 
+    # The commands of docs/deploy-systemd.md are there by their name.
+    assert "config.toml" in machine.call("vrrp-observer", "check-config", "/etc/vrrp-observer/config.toml")
+
     # Reload: the same process goes on.
     machine.call("systemctl", "reload", "vrrp-observer")
     machine.wait(lambda: "reload: nothing changed" in machine.journal(), "the reload to be told")
