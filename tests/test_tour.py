@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from lab import MASTERS, address
@@ -147,6 +148,31 @@ def test_flaps_are_held_against_the_moves():
     assert wrong(tour.flaps, Answering(value=(0, "2")), 0, 60, [one, one]) == 0
     assert wrong(tour.flaps, Answering(value=(0, "3")), 0, 60, [one, one]) == 1
     assert wrong(tour.flaps, Answering(value=(0, "2")), 0, 60, [one, Move(0, "m0", "m1", "", "", 99)]) == 1
+
+
+class Pages:
+    """A lab whose agents' pages say this."""
+
+    def __init__(self, active="192.0.2.11", held="yes", flaps=2):
+        row = "".join(f"<td>{cell}</td>" for cell in ("eth0", 51, "ipv4", active, 65, held))
+        self.said = f"<tr>{row}</tr>" + "<summary class=no>" * flaps
+
+    def holder(self):
+        return "m0"
+
+    def exec(self, _node, argv):
+        return SimpleNamespace(stdout=self.said if "192.0.2.11" in argv[-1] else self.said.replace(">yes<", ">no<"))
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [(Pages(), 0), (Pages(active="192.0.2.12"), 3), (Pages(held="no"), 1), (Pages(flaps=1), 3), (None, 3)],
+)
+def test_the_pages_are_held_against_the_kernels_and_the_moves(said, count):
+    if said is None:
+        said = Pages()
+        said.said = ""
+    assert wrong(tour.pages, said, (), 2) == count
 
 
 @pytest.mark.slow

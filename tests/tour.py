@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -232,6 +233,23 @@ def flaps(prometheus: stack.Prometheus, begin: float, end: float, truth: list[Mo
         show.say(f"  {audit.mark(['the outage moved nothing this time: nothing was shown; try again'])}")
 
 
+def pages(lab: Lab, words: tuple[str, ...], moved: int, show: Show, audit: Audit) -> None:
+    """What the agents' pages for people say at the end: who is Active, who has the address, and every flap."""
+    show.headline("The pages for people")
+    holder = lab.holder()
+    for node in MASTERS:
+        url = f"https://{address(node)}:{PORT}/"
+        said = lab.exec(CLIENT, ["curl", "-sf", "-m", "5", *words, url]).stdout
+        [row] = re.findall(r"<td>51</td>.*?</tr>", said) or [""]
+        cells = re.findall(r"<td>(.*?)</td>", row)
+        active, held = (cells[2], cells[-1]) if cells else ("nothing", "nothing")
+        counted = said.count("<summary")
+        wrong = [] if active == address(holder) else [f"{holder} is"]
+        wrong += [] if held == ("yes" if node == holder else "no") else ["not so"]
+        wrong += [] if counted == moved else [f"{moved} in truth"]
+        show.say(f"  {url:28}Active: {active}; held by this node: {held:4}{counted} flaps  {audit.mark(wrong)}")
+
+
 def play(out: Path, show: Show) -> int:
     """The whole tour; the number of things that are not as they should be."""
     audit = Audit(show)
@@ -282,6 +300,7 @@ def play(out: Path, show: Show) -> int:
         alerts(posted, really, show, audit)
         flaps(prometheus, begin, end, truth, show, audit)
         panels(prometheus, begin, end, show, audit)
+        pages(lab, words, len(truth), show, audit)
         for agent in agents:
             if status := agent.stop():
                 show.say(f"{agent.node}: {audit.mark([f'the agent ended with status {status}: {agent.errors.read_text()}'])}")
