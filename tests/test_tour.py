@@ -175,6 +175,30 @@ def test_the_pages_are_held_against_the_kernels_and_the_moves(said, count):
     assert wrong(tour.pages, said, (), 2) == count
 
 
+class Ending:
+    """An agent that ends, or not, and has said something."""
+
+    node = "m0"
+
+    def __init__(self, path, status=0, said=""):
+        self.status, self.errors = status, path / "stderr"
+        self.errors.write_text(said)
+
+    def stop(self, seconds):
+        if self.status is None:
+            raise subprocess.TimeoutExpired("agent", seconds)
+        return self.status
+
+
+@pytest.mark.parametrize(("status", "said", "count"), [(0, "", 0), (1, "", 1), (None, "", 1), (0, "Traceback", 1)])
+def test_agents_end_in_order(status, said, count, tmp_path):
+    assert wrong(tour.ended, [Ending(tmp_path, status, said)]) == count
+
+
+def test_they_have_the_time_that_the_unit_gives_them():
+    assert f"TimeoutStopSec={tour.PATIENT}\n" in (ROOT / "systemd/vrrp-observer.service").read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.timeout(480)

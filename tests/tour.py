@@ -40,6 +40,8 @@ SCRAPE = 2
 """Seconds between scrapes."""
 WITH, WITHOUT = "vrrp-observer", "no-certificate"
 """The job that shows a certificate, and the one that does not."""
+PATIENT = 10
+"""Seconds that an agent has to end: TimeoutStopSec of its unit."""
 PATIENCE = 150
 """Seconds: a flap closes a minute after its move, and an alert waits for a minute more."""
 
@@ -250,6 +252,21 @@ def pages(lab: Lab, words: tuple[str, ...], moved: int, show: Show, audit: Audit
         show.say(f"  {url:28}Active: {active}; held by this node: {held:4}{counted} flaps  {audit.mark(wrong)}")
 
 
+def ended(agents: list[Agent], show: Show, audit: Audit) -> None:
+    """Whether the agents end in order, in the time that the unit gives them (TimeoutStopSec)."""
+    show.headline("The agents, told to end")
+    for agent in agents:
+        begun = time.monotonic()
+        try:
+            status = agent.stop(PATIENT)
+        except subprocess.TimeoutExpired:
+            wrong = [f"does not end in {PATIENT} s"]
+        else:
+            wrong = [f"exit status {status}"] if status else []
+        wrong += [said] if (said := agent.errors.read_text(encoding="utf-8").strip()) else []
+        show.say(f"  {agent.node}: after {time.monotonic() - begun:.1f} s  {audit.mark(wrong)}")
+
+
 def play(out: Path, show: Show) -> int:
     """The whole tour; the number of things that are not as they should be."""
     audit = Audit(show)
@@ -301,9 +318,7 @@ def play(out: Path, show: Show) -> int:
         flaps(prometheus, begin, end, truth, show, audit)
         panels(prometheus, begin, end, show, audit)
         pages(lab, words, len(truth), show, audit)
-        for agent in agents:
-            if status := agent.stop():
-                show.say(f"{agent.node}: {audit.mark([f'the agent ended with status {status}: {agent.errors.read_text()}'])}")
+        ended(agents, show, audit)
     return audit.wrong
 
 
