@@ -2,15 +2,16 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procps openssl systemd python3-venv prometheus prometheus-alertmanager
-TOOLS := keepalived haproxy tcpdump tshark ip nft openssl systemd-analyze promtool prometheus-alertmanager
+PACKAGES := keepalived haproxy libpcap0.8 tcpdump tshark iproute2 nftables procps curl openssl systemd python3-venv prometheus prometheus-alertmanager
+TOOLS := keepalived haproxy tcpdump tshark ip nft curl openssl systemd-analyze promtool prometheus-alertmanager
 
 # The slow tests install the agent for real: in a booted system, and as an image. A Node.js that is here already brings its npm.
 SLOW_PACKAGES := chromium podman buildah runc mmdebstrap systemd-container $(if $(shell command -v npm),,npm)
 SLOW_TOOLS := chromium podman buildah runc mmdebstrap systemd-nspawn npm
 OPT := /opt/vrrp-observer
+COMMAND := /usr/local/bin/vrrp-observer
 
-.PHONY: help demo run install uninstall test test-all check format bench accuracy golden docs pictures system clean
+.PHONY: help demo tour run program install uninstall test test-all check format bench accuracy golden docs pictures system clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,14 +19,21 @@ help: ## This list
 demo: .venv system ## Watch the original bug happen and be named (root, under two minutes)
 	@$(BIN)/python -m tests.demo
 
+tour: .venv system ## From an install to a webhook: agents with TLS, Prometheus, alerts, dashboards (root, five minutes)
+	@$(BIN)/python -m tests.tour
+
 run: .venv ## Watch this machine's interfaces
 	$(BIN)/vrrp-observer run
 
-install: ## Install the agent and its systemd unit on this machine (root)
+program: # The agent alone, in a venv of its own at $(OPT)
 	@$(PYTHON) -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("pcap"))' \
 	  || { echo "missing: libpcap; as root: apt-get install libpcap0.8, or dnf install libpcap" >&2; exit 1; }
 	umask 022; $(PYTHON) -m venv $(OPT)
 	umask 022; $(OPT)/bin/pip install --quiet --disable-pip-version-check --upgrade .
+
+install: program ## Install the agent and its systemd unit on this machine (root)
+	@command -v systemd-sysusers >/dev/null || { echo "missing: systemd; without it, run $(OPT)/bin/vrrp-observer" >&2; exit 1; }
+	ln -sfn $(OPT)/bin/vrrp-observer $(COMMAND)
 	install -D -m 644 systemd/vrrp-observer.service /etc/systemd/system/vrrp-observer.service
 	install -D -m 644 systemd/vrrp-observer.sysusers /etc/sysusers.d/vrrp-observer.conf
 	test -e /etc/vrrp-observer/config.toml || install -D -m 644 systemd/config.toml /etc/vrrp-observer/config.toml
@@ -35,7 +43,8 @@ install: ## Install the agent and its systemd unit on this machine (root)
 
 uninstall: ## Remove what install put here; settings and recordings stay (root)
 	if [ -d /run/systemd/system ]; then systemctl disable --now vrrp-observer; fi
-	rm -rf $(OPT) /etc/systemd/system/vrrp-observer.service /etc/sysusers.d/vrrp-observer.conf
+	rm -rf $(OPT) $(COMMAND) /etc/systemd/system/vrrp-observer.service /etc/sysusers.d/vrrp-observer.conf
+	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 
 test: .venv system ## Every test that fits in ten minutes
 	$(BIN)/python -m pytest -m "not slow"
@@ -77,7 +86,7 @@ pictures: .venv system ## Pictures of the dashboards over a storm in the lab (ro
 	$(BIN)/python tests/dashboards/pictures.py
 
 .venv: pyproject.toml
-	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv 2>/dev/null || { $(MAKE) --no-print-directory system && $(PYTHON) -m venv .venv; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv >/dev/null 2>&1 || { $(MAKE) --no-print-directory system && $(PYTHON) -m venv .venv; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch .venv
 

@@ -321,6 +321,19 @@ STORIES = (
         [observer("VrrpObserverBlind", instance="m2", source="segments")],
     ),
     Story(
+        "a node without HAProxy, and keepalived's log elsewhere",
+        "VrrpObserverBlind",
+        20,
+        steady() | {series("vrrp_observer_source_up", "m2", source=source): "0x60" for source in ("haproxy", "log")},
+    ),
+    Story(
+        "recordings cannot be written",
+        "VrrpObserverBlind",
+        20,
+        steady() | {series("vrrp_observer_source_up", "m2", source="recorder"): "0x60"},
+        [observer("VrrpObserverBlind", instance="m2", source="recorder")],
+    ),
+    Story(
         "a source restarts",
         "VrrpObserverBlind",
         10,

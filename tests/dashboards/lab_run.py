@@ -22,14 +22,6 @@ from lab.storm import CLIENTS, etcd_outage
 
 SCRAPE = "2s"
 
-MALFORMED = (
-    "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112);"
-    "s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255);"
-    "s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]));"
-    "[s.sendto(bytes([0x21, 51, 100, 1, 0, 1, 0xDE, 0xAD, 192, 0, 2, 100, *bytes(8)]), ('224.0.0.18', 0)) for _ in range(3)]"
-)
-"""Sends three adverts with a wrong checksum."""
-
 
 def play(directory: Path) -> tuple[float, float]:
     """The run; begin and end in seconds since the epoch."""
@@ -51,7 +43,7 @@ def play(directory: Path) -> tuple[float, float]:
         etcd_outage(lab, storm=30, calm=6)
         for node in MASTERS:
             lab.apiserver(node).ok()
-        lab.exec(FOREIGN, [sys.executable, "-c", MALFORMED, address(FOREIGN)], check=True)
+        lab.malformed(FOREIGN)
         time.sleep(4)
         holder = lab.holder()
         lab.keepalived(holder).stop()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
 
 import pytest
 import stack
@@ -17,9 +14,6 @@ from prometheus_client import start_http_server
 
 from observer.model.flaps import FlapJudged
 from observer.sinks.metrics import Metrics
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.slow
 
@@ -67,38 +61,13 @@ class Node:
         self.server.server_close()
 
 
-@contextmanager
-def webhook() -> Iterator[tuple[str, list[dict]]]:
-    """An address, and the alerts that were posted there so far."""
-    posted = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            posted.extend(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["alerts"])
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/", posted
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def delivered(posted, name):
     return [alert for alert in posted if alert["labels"]["alertname"] == name]
 
 
 def test_a_flap_comes_to_a_webhook_with_its_cause(tmp_path):
     with ExitStack() as running:
-        url, posted = running.enter_context(webhook())
+        url, posted = running.enter_context(stack.webhook())
         nodes = [Node(name) for name in NODES]
         for node in nodes:
             node.feed(node.before)

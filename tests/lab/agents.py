@@ -39,12 +39,24 @@ class Sample:
 class Agent:
     """`vrrp-observer run` in a node; it dies with the lab."""
 
-    def __init__(self, lab: Lab, node: str, *words: str, prefix: tuple[str, ...] = (), port: int = PORT) -> None:
-        """`words` are further flags, `prefix` a command that runs the program."""
+    def __init__(
+        self,
+        lab: Lab,
+        node: str,
+        *words: str,
+        prefix: tuple[str, ...] = (),
+        port: int = PORT,
+        program: str = PROGRAM,
+        host: str = "127.0.0.1",
+        tls: tuple[str, ...] = (),
+    ) -> None:
+        """`words` are further flags, `prefix` a command that runs the program; `tls` are curl's words to be let in by HTTPS."""
         self.lab, self.node, self.port = lab, node, port
+        self.url = f"{'https' if tls else 'http'}://{host}:{port}"
+        self._tls = tls
         self.path = lab.out / f"{node}.agent.jsonl"
         self.errors = lab.out / f"{node}.agent.stderr"
-        self._argv = [*prefix, PROGRAM, "run", "--node", node, "--listen", f"127.0.0.1:{port}", "--format", "json", *words]
+        self._argv = [*prefix, program, "run", "--node", node, "--listen", f"{host}:{port}", "--format", "json", *words]
         self.process: subprocess.Popen[Any] | None = None
 
     def start(self) -> Self:
@@ -75,7 +87,7 @@ class Agent:
 
     def exposition(self) -> str:
         """What /metrics says now; empty while nothing answers."""
-        return self.lab.exec(self.node, ["curl", "-sf", "-m", "5", f"http://127.0.0.1:{self.port}/metrics"]).stdout
+        return self.lab.exec(self.node, ["curl", "-sf", "-m", "5", *self._tls, f"{self.url}/metrics"]).stdout
 
     def metrics(self) -> list[Sample]:
         """The samples of /metrics now."""

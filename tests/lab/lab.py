@@ -365,6 +365,11 @@ flush chain bridge lab faults
         self.note("announce", node=node)
         self.exec(node, [sys.executable, "-I", "-S", str(HERE / "announce.py"), "eth0", self.setting.vip], check=True)
 
+    def malformed(self, node: str) -> None:
+        """Send three adverts with a wrong checksum from a node (IPv4)."""
+        self.note("malformed", node=node)
+        self.exec(node, [sys.executable, "-I", "-S", str(HERE / "malformed.py"), address(node), self.setting.vip], check=True)
+
     @property
     def vip_interface(self) -> str:
         """The interface that bears the address."""

@@ -6,6 +6,7 @@ A namespace's name holds the process that owns it, so that whatever a crash left
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -14,7 +15,12 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLONE_NEWNET = 0x40000000
 DIRECTORY = Path("/run/netns")
 _NAME = re.compile(r"vrrplab-(\d+)-[0-9a-f]{4}(-\w+)?")
 
@@ -40,6 +46,30 @@ def run_directory(identity: str) -> Path:
 def inside(name: str) -> list[str]:
     """Return the words that run what follows them in a namespace; the process keeps its id and sees its own /sys."""
     return ["ip", "netns", "exec", name]
+
+
+@contextlib.contextmanager
+def entered(name: str) -> Iterator[None]:
+    """Be in a namespace: sockets that this thread makes meanwhile, and processes that it starts, belong there."""
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        there = os.open(DIRECTORY / name, os.O_RDONLY)
+        try:
+            _setns(there)
+        finally:
+            os.close(there)
+        try:
+            yield
+        finally:
+            _setns(here)
+    finally:
+        os.close(here)
+
+
+def _setns(namespace: int) -> None:
+    """setns(2) for this thread alone; Python has its own from 3.12 on."""
+    if ctypes.CDLL(None, use_errno=True).setns(namespace, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def pids(name: str) -> list[int]:

@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vrrp-observer-tests"
 SUITE = "bookworm"
 BARE = "python3,python3-venv,libpcap0.8,ca-certificates"
+CLEAN = "git,make,python3"
+"""What CONTRIBUTING.md asks for, and nothing else."""
 MACHINE = f"{BARE},systemd,systemd-sysv,dbus,iproute2,make"
 PYTHON = "3.11"
 """The suite's Python: the wheels that are installed in it are made by one of the same version."""
@@ -43,11 +45,15 @@ def call(*argv: str, timeout: float = 600, **environment: str) -> str:
     return done.stdout
 
 
-def wheels(folder: Path) -> Path:
-    """This checkout and all that it needs as wheels, so that installing needs no network and no settings of pip."""
+def wheels(folder: Path, extra: str = "") -> Path:
+    """This checkout and all that it needs as wheels, so that installing needs no network and no settings of pip.
+
+    With ``extra``, those of that optional dependency too, and what an editable install is made with.
+    """
     if f"{sys.version_info.major}.{sys.version_info.minor}" != PYTHON:
         raise RuntimeError(f"the tests of installations need Python {PYTHON}, as {SUITE} has it")
-    call(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder), str(ROOT), "hatchling>=1.27,<2")
+    wanted = [f"{ROOT}[{extra}]", "hatchling>=1.27,<2", "editables"] if extra else [str(ROOT), "hatchling>=1.27,<2"]
+    call(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder), *wanted)
     return folder
 
 
@@ -65,11 +71,17 @@ def bare(name: str, packages: str) -> Path:
     return tar
 
 
-def installed(folder: Path, wheelhouse: Path) -> Path:
-    """A tree with systemd in which `make install` was run as an administrator runs it."""
+def unpacked(folder: Path, tar: Path) -> Path:
+    """A tree of its own."""
     tree = folder / "tree"
     tree.mkdir()
-    call("tar", "-xpf", str(bare("machine", MACHINE)), "-C", str(tree), "--numeric-owner")
+    call("tar", "-xpf", str(tar), "-C", str(tree), "--numeric-owner")
+    return tree
+
+
+def installed(folder: Path, wheelhouse: Path) -> Path:
+    """A tree with systemd in which `make install` was run as an administrator runs it."""
+    tree = unpacked(folder, bare("machine", MACHINE))
     call(
         *("systemd-nspawn", "-q", "-D", str(tree), "--as-pid2", "--register=no", "--keep-unit", "--console=pipe"),
         *(f"--bind-ro={ROOT}:/src", f"--bind-ro={wheelhouse}:/wheels"),

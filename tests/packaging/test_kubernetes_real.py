@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -123,6 +125,44 @@ def test_tls_is_on_where_it_was_asked_for_and_nowhere_else(built, way):
     # All else is as it was.
     assert container["securityContext"]["capabilities"] == {"add": ["NET_RAW"], "drop": ["ALL"]}
     assert container["securityContext"]["runAsUser"] == 0
+
+
+@pytest.mark.parametrize("page", ["deploy-kubernetes.md", "deploy-openshift.md"])
+def test_the_kustomization_of_the_page_builds_with_the_image_named_there(kubectl, page, tmp_path):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    (kustomization,) = re.findall(r"```yaml\n(# kustomization.yaml.*?)```", text, re.DOTALL)
+    for part in ("kubernetes", "dashboards"):
+        shutil.copytree(ROOT / part, tmp_path / "vrrp-observer" / part)
+    (tmp_path / "kustomization.yaml").write_text(kustomization)
+    (daemonset,) = of(yaml.safe_load_all(call(kubectl, "kustomize", str(tmp_path))), "DaemonSet")
+    (image,) = [container["image"] for container in daemonset["spec"]["template"]["spec"]["containers"]]
+    (pushed,) = re.findall(r"^podman push (.*)$", text, re.MULTILINE)
+    assert image == pushed
+
+
+def test_the_secrets_of_the_page_have_the_keys_that_are_asked_for(kubectl, built, tmp_path):
+    """Made by kubectl for itself, as no API server is there to take them."""
+    text = (ROOT / "docs" / "deploy-kubernetes.md").read_text(encoding="utf-8")
+    made = {}
+    for line in re.findall(r"^kubectl (.* create secret .*)$", text, re.MULTILINE):
+        for name in re.findall(r"--from-file=\S+=(\S+)", line):
+            (tmp_path / name).write_text(name)
+        words = line.replace("=authority", f"={tmp_path}/authority").replace("=prom", f"={tmp_path}/prom")
+        words = words.replace("=vrrp", f"={tmp_path}/vrrp").split()
+        secret = yaml.safe_load(call(kubectl, *words, "--dry-run=client", "--output=yaml"))
+        kubernetes_validate.validate(secret, VERSION, strict=True)
+        made[secret["metadata"]["name"]] = set(secret["data"])
+    (daemonset,) = of(built["base with tls"], "DaemonSet")
+    pod = daemonset["spec"]["template"]["spec"]
+    (mounted,) = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
+    files = {v["value"] for v in pod["containers"][0]["env"] if v["name"].startswith("VRRP_OBSERVER_TLS_")}
+    assert {Path(file).name for file in files} == made[mounted]
+    (monitor,) = of(built["base with tls"], "PodMonitor")
+    tls = monitor["spec"]["podMetricsEndpoints"][0]["tlsConfig"]
+    asked = [tls["keySecret"], tls["ca"]["secret"], tls["cert"]["secret"]]
+    assert {entry["key"] for entry in asked} == made[asked[0]["name"]]
+    assert {entry["name"] for entry in asked} == {asked[0]["name"]}
+    assert set(made) == {mounted, asked[0]["name"]}
 
 
 def test_the_operator_knows_every_field(built):

@@ -39,6 +39,10 @@ def adverts(lab: Lab) -> float:
     return sum(sample.value for sample in samples(said) if sample.name == "vrrp_adverts_total")
 
 
+def readyz(lab: Lab) -> str:
+    return str(lab.exec(FOREIGN, ["curl", "-sf", "-m", "5", f"http://127.0.0.1:{PORT}/readyz"]).stdout)
+
+
 def test_the_unit_as_it_is_installed(host: tuple[Lab, Machine]) -> None:
     lab, machine = host
     machine.wait(lambda: machine.show("ActiveState")["ActiveState"] == "active", "the unit to say READY=1")
@@ -56,6 +60,13 @@ def test_the_unit_as_it_is_installed(host: tuple[Lab, Machine]) -> None:
     assert machine.call("stat", "-c", "%U %a", "/var/lib/vrrp-observer") == "vrrp-observer 750\n"
     for route, said in (("/healthz", "ok"), ("/readyz", "adverts: started"), ("/", "eth0")):
         assert said in lab.exec(FOREIGN, ["curl", "-sf", "-m", "5", f"http://127.0.0.1:{PORT}{route}"]).stdout
+
+    # The commands of docs/deploy-systemd.md are there by their name.
+    assert "config.toml" in machine.call("vrrp-observer", "check-config", "/etc/vrrp-observer/config.toml")
+
+    # It follows the journal, where keepalived's log is on such a host.
+    machine.wait(lambda: "log: started" in readyz(lab), "the journal to be followed")
+    assert "journalctl" in machine.call("systemctl", "status", "vrrp-observer")
 
     # Reload: the same process goes on.
     machine.call("systemctl", "reload", "vrrp-observer")

@@ -67,11 +67,13 @@ def test_the_account_is_the_one_that_sysusers_makes():
     assert (kind, [name], [name]) == ("u", settings()["User"], settings()["Group"])
 
 
-def test_the_example_configuration_is_the_defaults(tmp_path):
+def test_the_example_configuration_is_the_defaults_and_follows_the_journal(tmp_path):
     text = (ROOT / "systemd/config.toml").read_text(encoding="utf-8")
     path = tmp_path / "config.toml"
     path.write_text(text, encoding="utf-8")
-    assert load(str(path), {}, {}) == Configuration()
+    assert load(str(path), {}, {}) == Configuration(logs=("journal",))
+    # Which its group may read.
+    assert "systemd-journal" in settings()["SupplementaryGroups"]
     # What is commented out would be accepted too.
     path.write_text(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE), encoding="utf-8")
     assert load(str(path), {}, {}).tls_client_ca

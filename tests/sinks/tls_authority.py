@@ -25,10 +25,10 @@ class Authority:
         )
         return self
 
-    def issue(self, name: str, days: int = 2) -> tuple[str, str]:
-        """A certificate for 127.0.0.1 and its key, as paths; with no days it has expired when it is made."""
+    def issue(self, name: str, days: int = 2, address: str = "127.0.0.1") -> tuple[str, str]:
+        """A certificate for an address and its key, as paths; with no days it has expired when it is made."""
         cert, request, extensions = (str(self.folder / f"{name}.{kind}") for kind in ("pem", "csr", "ext"))
-        Path(extensions).write_text("subjectAltName=IP:127.0.0.1\n")
+        Path(extensions).write_text(f"subjectAltName=IP:{address}\n")
         self._openssl(
             *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}"),
             *("-keyout", self._key(name), "-out", request),
