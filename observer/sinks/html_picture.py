@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from observer.model.flaps import ResetReason
-from observer.model.time import MILLISECOND, SECOND, clock_time, duration
+from observer.model.time import MILLISECOND, SECOND, clock_time
 from observer.sinks import text
-from observer.sinks.html_text import many, moment, safe
+from observer.sinks.html_text import length, many, moment, safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,7 +108,9 @@ def picture(
     lanes += [_node(axis, name, node, virtual, packets) for name, node in sorted(timeline.nodes.items())]
     lanes = [lane for place, lane in enumerate(lanes) if lane.items or not place]
     rest = len(shown or timeline.routers) - len(drawn)
-    return _frame(axis, lanes) + (f"<p>{many(rest, 'more virtual router')} not drawn.</p>" if rest > 0 else "")
+    return _frame(axis, lanes, dense=len(flaps) > DENSE) + (
+        f"<p>{many(rest, 'more virtual router')} not drawn.</p>" if rest > 0 else ""
+    )
 
 
 def _place(router: VirtualRouter) -> tuple[str, int, int]:
@@ -265,7 +267,7 @@ def _shape(axis: Axis, time: int, kind: str) -> str:
     return f'<svg x="{axis.at(time)}%" overflow="visible">{POINTS[kind]}</svg>'
 
 
-def _frame(axis: Axis, lanes: Sequence[_Lane]) -> str:
+def _frame(axis: Axis, lanes: Sequence[_Lane], *, dense: bool) -> str:
     height = len(lanes) * HEIGHT + 24
     rows = []
     for place, lane in enumerate(lanes):
@@ -279,18 +281,19 @@ def _frame(axis: Axis, lanes: Sequence[_Lane]) -> str:
     eighths = [(number, axis.begin + (axis.end - axis.begin) * number // 8) for number in range(8)]
     ticks = "".join(f'<text x="{12.5 * place:g}%" y="{height - 7}">{clock_time(time)[:-4]}</text>' for place, time in eighths)
     names = "".join(f"<li>{safe(lane.name)}</li>" for lane in lanes)
-    length = (axis.end - axis.begin) // MILLISECOND
+    milliseconds = (axis.end - axis.begin) // MILLISECOND
+    data = f'data-begin="{axis.begin // MILLISECOND}" data-length="{milliseconds}"' + (' class="dense"' if dense else "")
     return (
         f'<div class="controls" id="controls" hidden><button type="button" id="in">Zoom in</button> '
         f'<button type="button" id="out">Zoom out</button> <button type="button" id="all">Whole</button>'
         f" Keys in the picture: + and - zoom, arrows go from mark to mark.</div>"
         f'<div class="timeline"><ul class="names" aria-hidden="true">{names}</ul>'
         f'<div class="box" id="box" tabindex="0" role="group" aria-label="Timeline, {len(lanes)} lanes">'
-        f'<svg id="picture" width="100%" height="{height}" data-begin="{axis.begin // MILLISECOND}" data-length="{length}"'
+        f'<svg id="picture" width="100%" height="{height}" {data}'
         f' role="group" aria-label="Timeline from {moment(axis.begin)} to {moment(axis.end)}">'
         f'{"".join(rows)}<g id="ticks" class="ticks" aria-hidden="true">{ticks}</g></svg></div></div>'
         f'<output id="told">{_LEGEND_HINT}</output>{_legend("".join(rows))}'
-        f"<p>From {moment(axis.begin)} to {moment(axis.end)} ({duration(axis.end - axis.begin)}).</p>"
+        f"<p>From {moment(axis.begin)} to {moment(axis.end)} ({length(axis.end - axis.begin)}).</p>"
     )
 
 

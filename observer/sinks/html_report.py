@@ -72,10 +72,12 @@ def _parts(report: Report, engine: Engine, packets: PacketWords) -> Iterator[str
 
 
 def _overview(flaps: Mapping[str, Flap]) -> str:
+    routers = {flap.virtual_router for flap in flaps.values()}
+    several = len(routers) > 1
     rows = [
         (
             f'<a href="#{fragment}">{moment(flap.time)}</a>',
-            safe(flap.virtual_router.label),
+            *([safe(flap.virtual_router.label)] if several else []),
             safe(flap.former or "unknown"),
             safe(flap.current or "nobody"),
             safe(f"{flap.verdict.cause.value} ({flap.verdict.confidence.label})"),
@@ -85,8 +87,9 @@ def _overview(flaps: Mapping[str, Flap]) -> str:
         )
         for fragment, flap in flaps.items()
     ]
-    head = ("time", "virtual router", "from", "to", "cause", "warranted", "outage", "reset")
-    made = table(f"{many(len(flaps), 'flap')} in order of time", head, rows)
+    head = ("time", *(["virtual router"] if several else []), "from", "to", "cause", "warranted", "outage", "reset")
+    where = "" if several else f" of {next(iter(routers)).label}"
+    made = table(f"{many(len(flaps), 'flap')}{where} in order of time", head, rows)
     return made if len(rows) <= 25 else f"<details><summary>All {len(rows)} flaps as a table</summary>{made}</details>"
 
 
