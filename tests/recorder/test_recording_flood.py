@@ -17,10 +17,10 @@ from observer.sinks.recorder import Recorder
 from observer.sinks.recording_files import Limits, RecordingFiles
 from observer.sinks.report import Report
 
-RATE = 2_000
+RATE = 3_000
 """A second. Limits are made as much smaller as it is below a million."""
 SCALE = 1_000_000 // RATE
-SIZE = 1_500_000
+SIZE = 2_500_000
 """Of a file: the engine's memory does not shrink with the rate."""
 
 
@@ -58,7 +58,8 @@ def kept(sink):
     return sum(chapter.weight for chapter in sink._chapters)
 
 
-@pytest.mark.parametrize("always", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("always", [False, True])
 def test_the_law_holds_in_a_flood_and_few_files_are_written(always, tmp_path):
     files = RecordingFiles(str(tmp_path), "m1", Limits(size=SIZE, count=50), lambda *_: None)
     files.start()
