@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from observer.engine.engine import Engine
     from observer.engine.views import Explain
     from observer.model.observations import Observation
+    from observer.sinks.progress import Progress
     from observer.sources.replay import Census, Known
 
 UNUSABLE = 2
@@ -213,7 +214,7 @@ def _replay(parsed: argparse.Namespace) -> int:
     with _output(parsed.output) as stream, contextlib.closing(progress):
         if parsed.format == "openmetrics":
             by_node = {node: [inputs[place] for place, (of, _) in enumerate(sources) if of == node] for node, _ in sources}
-            _backfill(parsed, by_node, engine if censuses[0].recalled else None, explain, censuses, stream)
+            _backfill(parsed, by_node, engine if censuses[0].recalled else None, explain, censuses, stream, progress)
             return 0
         # What one engine took is in the order in which it took it.
         alone = censuses[0].recalled and len(inputs) == 1
@@ -221,9 +222,13 @@ def _replay(parsed: argparse.Namespace) -> int:
         progress.close()
         _remarks(censuses)
         if parsed.format == "html":
+            from observer.sinks.html_packets import wanted
             from observer.sinks.html_report import write_html
+            from observer.sources.packets import located
 
-            write_html(report, engine, stream)
+            with contextlib.closing(Progress(sys.stderr, _sizes(censuses), "packets")) as again:
+                packets = located(censuses, wanted(report), clocks, again.at)
+            write_html(report, engine, stream, packets)
         elif parsed.format == "json":
             report.write_json(engine, stream)
         elif parsed.format == "jsonl":
@@ -247,6 +252,7 @@ def _backfill(
     explain: Explain | None,
     censuses: list[Census],
     stream: TextIO,
+    progress: Progress,
 ) -> None:
     """Each node by itself, as its agent would have seen it."""
     from observer.engine.engine import Engine
@@ -270,6 +276,7 @@ def _backfill(
         items = (item for batch in inputs[0] for item in batch) if recalled is not None else merged(inputs)
         run(sink.stepped(items), engine, [sink])
         sink.end()
+    progress.close()
     _remarks(censuses)
     samples.write(stream)
 
@@ -322,6 +329,7 @@ def _clocks(censuses: list[Census], known: Known, processes: int) -> dict[str, i
     Of several captures one may name the addresses that matter in another: all are read for them first.
     """
     from observer.model.time import duration
+    from observer.sinks.progress import Progress
     from observer.sources.clocks import Sightings, offsets, sightings
     from observer.sources.recordings import streams
     from observer.sources.replay import Census
@@ -330,13 +338,15 @@ def _clocks(censuses: list[Census], known: Known, processes: int) -> dict[str, i
     if any(census.path == "-" for census in censuses):
         return {}
     again = [Census(census.path, census.node) for census in censuses]
-    first_looks = streams(again, FrameDecoder(), known, data=False, ahead=processes)
+    progress = Progress(sys.stderr, _sizes(censuses), "clocks")
+    first_looks = streams(again, FrameDecoder(), known, data=False, ahead=processes, progress=progress.at)
     if len(first_looks) < 2:
         return {}
     seen: dict[str, Sightings] = {}
-    for node, first_look in first_looks:
-        seen[node] = sightings(first_look)
-        deque(first_look, maxlen=0)
+    with contextlib.closing(progress):
+        for node, first_look in first_looks:
+            seen[node] = sightings(first_look)
+            deque(first_look, maxlen=0)
     if len(seen) < 2:
         return {}
     clocks = offsets(seen)

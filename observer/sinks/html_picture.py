@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from observer.model.flaps import ResetReason
-from observer.model.time import MILLISECOND, SECOND, clock_time, duration
+from observer.model.time import MILLISECOND, SECOND, clock_time
 from observer.sinks import text
-from observer.sinks.html_text import many, moment, safe
+from observer.sinks.html_text import length, many, moment, safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from observer.model.flaps import Flap, ResetBurst, Storm, VirtualRouter
+    from observer.sinks.html_packets import PacketWords
     from observer.sinks.timeline import Heard, Mark, Node, Run, Timeline
 
 HEIGHT = 30
@@ -82,7 +83,12 @@ class Axis:
 
 
 def picture(
-    axis: Axis | None, timeline: Timeline, flaps: Mapping[str, Flap], bursts: Sequence[ResetBurst], storms: Sequence[Storm]
+    axis: Axis | None,
+    timeline: Timeline,
+    flaps: Mapping[str, Flap],
+    bursts: Sequence[ResetBurst],
+    storms: Sequence[Storm],
+    packets: PacketWords,
 ) -> str:
     """The picture with its names and controls; ``flaps`` by the fragment that their marks link to."""
     shown = {flap.virtual_router for flap in flaps.values()} | {burst.virtual_router for burst in bursts}
@@ -94,15 +100,17 @@ def picture(
         heard = timeline.routers.get(router)
         here = {fragment: flap for fragment, flap in flaps.items() if flap.virtual_router == router}
         title = router.label if len(drawn) > 1 else ""
-        lanes.append(_events(axis, title, here, [b for b in bursts if b.virtual_router == router], storms, router))
+        lanes.append(_events(axis, title, here, [b for b in bursts if b.virtual_router == router], storms, router, packets))
         if heard is not None:
-            lanes += [_router(axis, name, runs, heard) for name, runs in sorted(heard.runs.items())]
-            lanes.append(_connections(axis, heard, list(here.values())))
+            lanes += [_router(axis, name, runs, heard, packets) for name, runs in sorted(heard.runs.items())]
+            lanes.append(_connections(axis, heard, list(here.values()), packets))
     virtual = {address for flap in flaps.values() for address in flap.addresses}
-    lanes += [_node(axis, name, node, virtual) for name, node in sorted(timeline.nodes.items())]
+    lanes += [_node(axis, name, node, virtual, packets) for name, node in sorted(timeline.nodes.items())]
     lanes = [lane for place, lane in enumerate(lanes) if lane.items or not place]
     rest = len(shown or timeline.routers) - len(drawn)
-    return _frame(axis, lanes) + (f"<p>{many(rest, 'more virtual router')} not drawn.</p>" if rest > 0 else "")
+    return _frame(axis, lanes, dense=len(flaps) > DENSE) + (
+        f"<p>{many(rest, 'more virtual router')} not drawn.</p>" if rest > 0 else ""
+    )
 
 
 def _place(router: VirtualRouter) -> tuple[str, int, int]:
@@ -127,6 +135,7 @@ def _events(
     bursts: Sequence[ResetBurst],
     storms: Sequence[Storm],
     router: VirtualRouter,
+    packets: PacketWords,
 ) -> _Lane:
     lane = _Lane(f"flaps, {title}" if title else "flaps")
     for storm in storms:
@@ -136,7 +145,8 @@ def _events(
             lane.items.append((storm.time, _bar(axis, span, 0, HEIGHT - 2, "storm", words)))
     shape = "flap" if len(flaps) <= DENSE else "narrow"
     for fragment, flap in flaps.items():
-        words = "; ".join([f"Flap at {text.line(flap)}", *(entry.statement for entry in flap.verdict.evidence[:3])])
+        told = [f"Flap at {text.line(flap)}", *(entry.statement for entry in flap.verdict.evidence[:3])]
+        words = "; ".join([*told, *_if_known(packets.at(flap.time))])
         said = safe(words)
         link = (
             f'<a class="m {flap.verdict.warranted.value}" href="#{fragment}" aria-label="{said}"><title>{said}</title>'
@@ -144,17 +154,18 @@ def _events(
         )
         lane.items.append((flap.time, link))
     for burst in bursts:
-        lane.items.append((burst.time, _point(axis, burst.time, "burst", f"Reset burst at {text.burst_line(burst)}")))
+        words = "; ".join([f"Reset burst at {text.burst_line(burst)}", *_if_known(packets.at(burst.time))])
+        lane.items.append((burst.time, _point(axis, burst.time, "burst", words)))
     return lane
 
 
-def _router(axis: Axis, name: str, runs: Sequence[Run], heard: Heard) -> _Lane:
+def _router(axis: Axis, name: str, runs: Sequence[Run], heard: Heard, packets: PacketWords) -> _Lane:
     lane, most = _Lane(name), max((run.priority for run in runs), default=0)
     for run in runs:
         span = axis.cut(run.first, run.last + (run.interval if run.priority else 0))
         if span is None and not (run.priority == 0 and axis.within(run.first)):
             continue
-        who = f", heard by {', '.join(sorted(run.nodes))}"
+        who = "; ".join([f", heard by {', '.join(sorted(run.nodes))}", *_if_known(packets.run(name, run))])
         if run.priority == 0:
             words = f"{clock_time(run.first)}: {name} resigned (priority 0, {many(run.adverts, 'advert')}){who}"
             lane.items.append((run.first, _point(axis, run.first, "zero", words)))
@@ -173,7 +184,7 @@ def _router(axis: Axis, name: str, runs: Sequence[Run], heard: Heard) -> _Lane:
     return lane
 
 
-def _connections(axis: Axis, heard: Heard, flaps: Sequence[Flap]) -> _Lane:
+def _connections(axis: Axis, heard: Heard, flaps: Sequence[Flap], packets: PacketWords) -> _Lane:
     lane = _Lane("resets and reconnects")
     # Seconds of a long time are sums of some seconds: a bar must be wide enough to be seen.
     width = max(1, -(-(axis.end - axis.begin) // (MARKS * SECOND))) * SECOND
@@ -189,7 +200,8 @@ def _connections(axis: Axis, heard: Heard, flaps: Sequence[Flap]) -> _Lane:
             number = sum(total.values())
             height = max(3, round((HEIGHT - 4) * number / most))
             reasons = ", ".join(f"{count} {reason.value}" for reason, count in sorted(total.items()))
-            words = f"{clock_time(begin)}, within {width // SECOND} s: {many(number, 'reset segment')}: {reasons}"
+            told = f"{clock_time(begin)}, within {width // SECOND} s: {many(number, 'reset segment')}: {reasons}"
+            words = "; ".join([told, *(f"among {where}" for where in _if_known(packets.within(begin, begin + width)))])
             kind = "refused" if total.get(ResetReason.REFUSED, 0) * 2 > number else "reset"
             lane.items.append((begin, _bar(axis, span, HEIGHT - 2 - height, height, kind, words)))
     for flap in flaps:
@@ -200,7 +212,7 @@ def _connections(axis: Axis, heard: Heard, flaps: Sequence[Flap]) -> _Lane:
     return lane
 
 
-def _node(axis: Axis, name: str, node: Node, virtual: set[str]) -> _Lane:
+def _node(axis: Axis, name: str, node: Node, virtual: set[str], packets: PacketWords) -> _Lane:
     lane = _Lane(f"node {name}")
     for address, spells in sorted(node.held.items()):
         for spell in spells:
@@ -211,11 +223,18 @@ def _node(axis: Axis, name: str, node: Node, virtual: set[str]) -> _Lane:
                 lane.items.append((spell.begin, _bar(axis, span, HEIGHT - 5, 4, "held", words)))
     for marks in _gathered(axis, [mark for mark in node.marks if axis.within(mark.time)]):
         first = marks[0]
-        words = "; ".join(f"{clock_time(mark.time)}: {mark.text}" for mark in marks[:3])
+        words = "; ".join(
+            " (".join([f"{clock_time(mark.time)}: {mark.text}", *(f"{where})" for where in _if_known(packets.entry(name, mark)))])
+            for mark in marks[:3]
+        )
         if len(marks) > 3:
             words += f"; and {len(marks) - 3} more until {clock_time(marks[-1].time)}"
         lane.items.append((first.time, _point(axis, first.time, first.kind, f"{name}, {words}")))
     return lane
+
+
+def _if_known(words: str) -> list[str]:
+    return [words] if words else []
 
 
 def _gathered(axis: Axis, marks: Sequence[Mark]) -> list[list[Mark]]:
@@ -248,7 +267,7 @@ def _shape(axis: Axis, time: int, kind: str) -> str:
     return f'<svg x="{axis.at(time)}%" overflow="visible">{POINTS[kind]}</svg>'
 
 
-def _frame(axis: Axis, lanes: Sequence[_Lane]) -> str:
+def _frame(axis: Axis, lanes: Sequence[_Lane], *, dense: bool) -> str:
     height = len(lanes) * HEIGHT + 24
     rows = []
     for place, lane in enumerate(lanes):
@@ -262,18 +281,19 @@ def _frame(axis: Axis, lanes: Sequence[_Lane]) -> str:
     eighths = [(number, axis.begin + (axis.end - axis.begin) * number // 8) for number in range(8)]
     ticks = "".join(f'<text x="{12.5 * place:g}%" y="{height - 7}">{clock_time(time)[:-4]}</text>' for place, time in eighths)
     names = "".join(f"<li>{safe(lane.name)}</li>" for lane in lanes)
-    length = (axis.end - axis.begin) // MILLISECOND
+    milliseconds = (axis.end - axis.begin) // MILLISECOND
+    data = f'data-begin="{axis.begin // MILLISECOND}" data-length="{milliseconds}"' + (' class="dense"' if dense else "")
     return (
         f'<div class="controls" id="controls" hidden><button type="button" id="in">Zoom in</button> '
         f'<button type="button" id="out">Zoom out</button> <button type="button" id="all">Whole</button>'
         f" Keys in the picture: + and - zoom, arrows go from mark to mark.</div>"
         f'<div class="timeline"><ul class="names" aria-hidden="true">{names}</ul>'
         f'<div class="box" id="box" tabindex="0" role="group" aria-label="Timeline, {len(lanes)} lanes">'
-        f'<svg id="picture" width="100%" height="{height}" data-begin="{axis.begin // MILLISECOND}" data-length="{length}"'
+        f'<svg id="picture" width="100%" height="{height}" {data}'
         f' role="group" aria-label="Timeline from {moment(axis.begin)} to {moment(axis.end)}">'
         f'{"".join(rows)}<g id="ticks" class="ticks" aria-hidden="true">{ticks}</g></svg></div></div>'
         f'<output id="told">{_LEGEND_HINT}</output>{_legend("".join(rows))}'
-        f"<p>From {moment(axis.begin)} to {moment(axis.end)} ({duration(axis.end - axis.begin)}).</p>"
+        f"<p>From {moment(axis.begin)} to {moment(axis.end)} ({length(axis.end - axis.begin)}).</p>"
     )
 
 

@@ -13,6 +13,7 @@ from observer.model.time import clock_time, duration, rfc3339
 from observer.rules import DESCRIPTIONS
 from observer.sinks import text
 from observer.sinks.html_assets import POLICY, SCRIPT, STYLE
+from observer.sinks.html_packets import PacketWords
 from observer.sinks.html_picture import axis_of, picture
 from observer.sinks.html_summary import code, moved, summary, title
 from observer.sinks.html_text import many, moment, safe, span, table
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from observer.engine.engine import Engine
     from observer.model.flaps import Flap, ResetBurst, Storm
+    from observer.model.packets import Packets
     from observer.model.verdicts import Evidence
     from observer.sinks.html_picture import Axis
     from observer.sinks.report import Report
@@ -30,12 +32,12 @@ TURNS = 40
 """Turns of a storm that are shown at once; a longer storm's are folded away."""
 
 
-def write_html(report: Report, engine: Engine, stream: TextIO) -> None:
-    """The page of a replay that is over."""
-    stream.writelines(part + "\n" for part in _parts(report, engine))
+def write_html(report: Report, engine: Engine, stream: TextIO, packets: Packets | None = None) -> None:
+    """The page of a replay that is over; ``packets`` is where in the captures stands what it tells."""
+    stream.writelines(part + "\n" for part in _parts(report, engine, PacketWords(packets)))
 
 
-def _parts(report: Report, engine: Engine) -> Iterator[str]:
+def _parts(report: Report, engine: Engine, packets: PacketWords) -> Iterator[str]:
     ordered, bursts, storms = report.ordered(), report.bursts, list(report.storms.values())
     timeline = report.timeline
     flaps = {f"flap-{number}": flap for number, flap in enumerate(ordered, 1)}
@@ -50,30 +52,32 @@ def _parts(report: Report, engine: Engine) -> Iterator[str]:
     yield f'<h1>{name}</h1><p class="soft">Report of vrrp-observer. All times are UTC (offset +00:00).</p>'
     yield summary(ordered, bursts, storms)
     yield '<h2 id="timeline">Timeline</h2>'
-    yield picture(axis, timeline, flaps, bursts, storms)
+    yield picture(axis, timeline, flaps, bursts, storms, packets)
     if timeline.left_out:
         yield f"<p>What was seen first is drawn; {timeline.left_out:,} more did not fit into the timeline.</p>"
     if flaps:
         yield '<h2 id="flaps">Flaps</h2>'
         if len(flaps) > 1:
             yield _overview(flaps)
-        yield from (_flap(fragment, flap, axis, opened=len(flaps) <= 3) for fragment, flap in flaps.items())
+        yield from (_flap(fragment, flap, axis, packets, opened=len(flaps) <= 3) for fragment, flap in flaps.items())
     if storms:
         fragments = {flap.id: fragment for fragment, flap in flaps.items()}
         yield '<h2 id="storms">Storms</h2>'
         yield from (_storm(storm, fragments) for storm in storms)
     if bursts:
         yield '<h2 id="bursts">Reset bursts</h2>'
-        yield from (_burst(burst, axis, opened=len(bursts) <= 3) for burst in bursts)
-    yield _basis(engine, report)
+        yield from (_burst(burst, axis, packets, opened=len(bursts) <= 3) for burst in bursts)
+    yield _basis(engine, report, packets)
     yield f"</main><script>{SCRIPT}</script></body></html>"
 
 
 def _overview(flaps: Mapping[str, Flap]) -> str:
+    routers = {flap.virtual_router for flap in flaps.values()}
+    several = len(routers) > 1
     rows = [
         (
             f'<a href="#{fragment}">{moment(flap.time)}</a>',
-            safe(flap.virtual_router.label),
+            *([safe(flap.virtual_router.label)] if several else []),
             safe(flap.former or "unknown"),
             safe(flap.current or "nobody"),
             safe(f"{flap.verdict.cause.value} ({flap.verdict.confidence.label})"),
@@ -83,12 +87,13 @@ def _overview(flaps: Mapping[str, Flap]) -> str:
         )
         for fragment, flap in flaps.items()
     ]
-    head = ("time", "virtual router", "from", "to", "cause", "warranted", "outage", "reset")
-    made = table(f"{many(len(flaps), 'flap')} in order of time", head, rows)
+    head = ("time", *(["virtual router"] if several else []), "from", "to", "cause", "warranted", "outage", "reset")
+    where = "" if several else f" of {next(iter(routers)).label}"
+    made = table(f"{many(len(flaps), 'flap')}{where} in order of time", head, rows)
     return made if len(rows) <= 25 else f"<details><summary>All {len(rows)} flaps as a table</summary>{made}</details>"
 
 
-def _flap(fragment: str, flap: Flap, axis: Axis | None, *, opened: bool) -> str:
+def _flap(fragment: str, flap: Flap, axis: Axis | None, packets: PacketWords, *, opened: bool) -> str:
     verdict = flap.verdict
     heading = (
         f"{clock_time(flap.time)} {flap.virtual_router.label}: {', '.join(flap.addresses)} {moved(flap)}; {verdict.cause.value}"
@@ -106,7 +111,7 @@ def _flap(fragment: str, flap: Flap, axis: Axis | None, *, opened: bool) -> str:
     parts = [
         head,
         f"<p>{safe(moment(flap.time))}. {safe(' '.join(facts))} {_show(axis, flap.time)}</p>",
-        f"<h3>Evidence</h3>{_evidence(verdict.evidence)}",
+        f"<h3>Evidence</h3>{_evidence(verdict.evidence, packets)}",
         f"<h3>Ruled out</h3><ul>{ruled}</ul>" if ruled else "",
         _blind(verdict.blind_spots),
         f"<h3>Cost</h3><ul>{''.join(f'<li>{safe(line)}</li>' for line in _cost(flap))}</ul></details>",
@@ -164,18 +169,18 @@ def _storm(storm: Storm, fragments: Mapping[str, str]) -> str:
     )
 
 
-def _burst(burst: ResetBurst, axis: Axis | None, *, opened: bool) -> str:
+def _burst(burst: ResetBurst, axis: Axis | None, packets: PacketWords, *, opened: bool) -> str:
     heading = f"{moment(burst.time)} {burst.virtual_router.label}: {text.BURST_MEANING[burst.cause]}"
     counts = ", ".join(f"{number:,} {reason.value}" for reason, number in burst.connections)
     return (
         f"<details{' open' if opened else ''}><summary>{safe(heading)}</summary>"
         f"<p>{safe(text.sure(burst.confidence).capitalize())} <code>{burst.cause.value}</code>. {_show(axis, burst.time)}</p>"
         f"<p>{safe(counts)}, {many(burst.clients, 'client')}, within {duration(burst.end - burst.time)}.</p>"
-        f"<h3>Evidence</h3>{_evidence(burst.evidence)}{_blind(burst.blind_spots)}</details>"
+        f"<h3>Evidence</h3>{_evidence(burst.evidence, packets)}{_blind(burst.blind_spots)}</details>"
     )
 
 
-def _basis(engine: Engine, report: Report) -> str:
+def _basis(engine: Engine, report: Report, packets: PacketWords) -> str:
     """What the report rests on."""
     rows = [
         (
@@ -193,10 +198,18 @@ def _basis(engine: Engine, report: Report) -> str:
     return (
         f'<h2 id="basis">What this rests on</h2><p>{many(engine.adverts, "advert")}.'
         f"{' Malformed: ' + safe(malformed) + '.' if malformed else ''}</p>"
+        f"{_captures(packets)}"
         f"{table('When each source listened', ('node', 'source', 'from', 'to', 'state', 'lost'), rows) if rows else ''}"
         f"{''.join(_description(cause) for cause in used)}"
         f'<p class="soft">vrrp-observer {safe(observer.__version__)}. Client addresses and passwords are left out.</p>'
     )
+
+
+def _captures(packets: PacketWords) -> str:
+    if not packets.captures:
+        return ""
+    made = table("Captures", ("file", "node"), [(f"<code>{safe(name)}</code>", safe(node)) for node, name in packets.captures])
+    return f"<p>Packets are numbered as in Wireshark, where Ctrl+G goes to one.</p>{made}"
 
 
 def _description(cause: str) -> str:
@@ -204,13 +217,15 @@ def _description(cause: str) -> str:
     return f"<details><summary>What <code>{safe(cause)}</code> means</summary>{paragraphs}</details>"
 
 
-def _evidence(entries: Sequence[Evidence]) -> str:
-    items = "".join(
-        f'<li><time datetime="{rfc3339(entry.time)}">{clock_time(entry.time)}</time> {safe(entry.statement)}'
-        f"{f' <span class=soft>({safe(entry.node)})</span>' if entry.node else ''}</li>"
-        for entry in entries
-    )
-    return f"<ul>{items}</ul>" if items else "<p>None.</p>"
+def _evidence(entries: Sequence[Evidence], packets: PacketWords) -> str:
+    items = []
+    for entry in entries:
+        where = "; ".join(filter(None, (entry.node, packets.at(entry.time, entry.node))))
+        items.append(
+            f'<li><time datetime="{rfc3339(entry.time)}">{clock_time(entry.time)}</time> {safe(entry.statement)}'
+            f"{f' <span class=soft>({safe(where)})</span>' if where else ''}</li>"
+        )
+    return f"<ul>{''.join(items)}</ul>" if items else "<p>None.</p>"
 
 
 def _blind(spots: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from observer.model.verdicts import Warranted
 from observer.rules import DESCRIPTIONS as FLAPS
 from observer.rules.bursts import DESCRIPTIONS as BURSTS
 from observer.sinks import text
-from observer.sinks.html_text import many, moment, safe, span
+from observer.sinks.html_text import length, many, moment, safe, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,8 @@ def title(flaps: Sequence[Flap], bursts: Sequence[ResetBurst]) -> str:
         (flap,) = flaps
         return f"{_addresses(flaps)} {moved(flap)}"
     if flaps:
-        return f"{_addresses(flaps)}: {many(len(flaps), 'flap')}"
+        what = f" changed hands {len(flaps):,} times" if all(map(_changed_hands, flaps)) else f": {many(len(flaps), 'flap')}"
+        return f"{_addresses(flaps)}{what}"
     if bursts:
         return f"{_addresses(bursts)}: {many(len(bursts), 'reset burst')}, and no flap"
     return "No flap was seen"
@@ -54,6 +55,10 @@ def moved(flap: Flap) -> str:
     return f"moved from {flap.former or 'an unknown router'} to {flap.current}"
 
 
+def _changed_hands(flap: Flap) -> bool:
+    return flap.current not in (None, flap.former)
+
+
 def advice(cause: str) -> str:
     """The paragraph of the cause's description that says what to do, as HTML; empty where there is none."""
     for paragraph in (FLAPS | BURSTS).get(cause, "").split("\n\n"):
@@ -77,8 +82,13 @@ def _happened(flaps: Sequence[Flap], bursts: Sequence[ResetBurst], storms: Seque
     elif flaps:
         routers = {flap.virtual_router for flap in flaps}
         where = f"of {next(iter(routers)).label}" if len(routers) == 1 else f"of {len(routers)} virtual routers"
-        first, last = moment(flaps[0].time), moment(flaps[-1].time)
-        said.append(f"{many(len(flaps), 'flap')} {where} between {first} and {last}: the addresses changed hands or were lost.")
+        lasted = f"{many(len(flaps), 'flap')} {where} in {length(flaps[-1].time - flaps[0].time)}"
+        moves = sum(map(_changed_hands, flaps))
+        rest = len(flaps) - moves
+        outcome = f"{_addresses(flaps)} changed hands {many(moves, 'time')}"
+        if rest:
+            outcome += f", and {many(rest, 'time')} nobody took over, or the same router came back"
+        said.append(f"{lasted}, from {moment(flaps[0].time)} to {moment(flaps[-1].time)}: {outcome}.")
     said += [f"{many(storm.flaps, 'flap')} followed each other closely, a storm: {storm.statement}." for storm in storms[:3]]
     if bursts:
         said.append(

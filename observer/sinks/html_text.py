@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from observer.model.time import duration, rfc3339
+from observer.model.time import SECOND, duration, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,12 +28,24 @@ def many(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def length(time: int) -> str:
+    """A length of time as people say it: ``33 min 26 s``, ``2 h 5 min``; below two minutes as ``duration`` has it."""
+    if time < 120 * SECOND:
+        return duration(time)
+    minutes, seconds = divmod(time // SECOND, 60)
+    if minutes < 120:
+        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
 def span(bounds: Bounds) -> str:
     """Bounds in words."""
     if bounds.maximum is None:
         return f"at least {duration(bounds.minimum)}, not over when last seen"
     if bounds.maximum == bounds.minimum:
         return duration(bounds.minimum)
+    if not bounds.minimum:
+        return f"at most {duration(bounds.maximum)}"
     return f"between {duration(bounds.minimum)} and {duration(bounds.maximum)}"
 
 

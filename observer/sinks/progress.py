@@ -10,11 +10,12 @@ WIDTH = 30
 class Progress:
     """A bar on one line, drawn again when a percent more is done."""
 
-    def __init__(self, stream: TextIO, sizes: dict[str, int]) -> None:
-        """``sizes``: bytes of each file that will be read; files of unknown size are left out."""
+    def __init__(self, stream: TextIO, sizes: dict[str, int], title: str = "") -> None:
+        """``sizes``: bytes of each file that will be read; files of unknown size are left out. ``title``: what it is read for."""
         self._stream = stream if stream.isatty() else None
         self._total = sum(sizes.values())
         self._read = dict.fromkeys(sizes, 0)
+        self._title = f"{title} " if title else ""
         self._shown = -1
 
     def at(self, path: str, read: int) -> None:
@@ -28,7 +29,7 @@ class Progress:
             self._shown = percent
             full = WIDTH * percent // 100
             bar = "#" * full + "-" * (WIDTH - full)
-            self._stream.write(f"\r[{bar}] {percent:3d} %  {done / 2**20:,.0f} of {self._total / 2**20:,.0f} MiB")
+            self._stream.write(f"\r{self._title}[{bar}] {percent:3d} %  {done / 2**20:,.0f} of {self._total / 2**20:,.0f} MiB")
             self._stream.flush()
 
     def close(self) -> None:

@@ -2,6 +2,9 @@
 
 What is kept comes in chapters, each with the engine's memory at its beginning. A recording begins with a chapter; so, whatever
 had to be forgotten before, its replay says the same. Nothing here waits: files belong to ``recording_files`` and its thread.
+
+A flood that fills a file at once is not followed: the engine's memory holds its sums. Just before a flap closes that memory is
+recorded, with what closes it, and again when the flood is over; so every flap can be replayed, and few files are written.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from observer.engine.flaps import WINDOW
 from observer.engine.memory import overhear, remember
 from observer.model.flaps import FlapJudged, FlapStage, FlapWithdrawn
 from observer.model.observations import (
@@ -25,7 +29,7 @@ from observer.model.observations import (
     SourceState,
     TcpSegments,
 )
-from observer.model.time import SECOND
+from observer.model.time import MILLISECOND, SECOND
 from observer.sinks.recording import PACKETS, Answer, Frame
 
 if TYPE_CHECKING:
@@ -43,6 +47,15 @@ WEIGHT = 200_000
 """TCP segments kept in memory, about 15 MB, and as many again in the chapter under way; in a flood the oldest chapters go
 before their time."""
 
+FILLED = 60 * SECOND
+"""A file that is full before so long holds a flood: recordings that went on would push all older ones out."""
+
+CALM = 10_000
+"""TCP segments a second at which a flood is over."""
+
+AHEAD = 250 * MILLISECOND
+"""Before a flap closes in a flood its recording begins: time passes without observations too."""
+
 ENTRY = 16
 """What an observation weighs besides its segments."""
 
@@ -55,6 +68,7 @@ FRAMES = 4096
 STATE = 1024
 """Addresses, links and sources of this node whose state a recording begins with."""
 
+_FLOOD = "a flood: its sums are in the memory with which the next recording begins"
 _RARE = (Advert, Malformed, Neighbour, Refused, GroupLeft)
 
 Entry = tuple["Observation", Frame | None]
@@ -110,8 +124,14 @@ class Recorder:
         self._asked: str | None = None
         self._recording = False
         self._until = self._again = 0
-        self._open: set[str] = set()
-        self._now = 0
+        self._open: dict[str, int] = {}
+        """Flaps that were told and are not closed, with their time."""
+        self._now = self._began = 0
+        self._flooded = False
+        """A flood is under way that is not recorded."""
+        self._skipped = 0
+        """Until when no chapter is kept, for a flood filled the last one."""
+        self._second, self._segments, self._segments_before = 0, 0, 0
         overhear(engine, self._answered)
 
     def ask(self, reason: str) -> None:
@@ -129,32 +149,43 @@ class Recorder:
         """Keep an observation, as the engine is about to take it."""
         self._now = now = observation.time
         self._step(now)
-        if not self._chapters or self._long(self._chapters[-1], now):
-            self._turn(now)
+        if now >= self._skipped and (not self._chapters or self._long(self._chapters[-1], now)):
+            if self._chapters and now - self._chapters[-1].begin < SECOND:
+                # More chapters would cost more of the engine's time than the flood itself.
+                self._skipped = self._chapters[-1].begin + SECOND
+                self._chapters.clear()
+                self._weight = 0
+            else:
+                self._turn(now)
         self._note(observation)
         if isinstance(observation, TcpSegments):
+            self._count(now, len(observation))
             self._keep((_slim(observation), None), len(observation) + ENTRY)
         else:
             self._keep((observation, self._frame(observation)), ENTRY)
 
     def happened(self, event: Event) -> None:
         """Keep an event, and see whether it is one to record."""
-        if not self._chapters:
+        if not self._now:
             return
         self._keep(event, ENTRY)
         if isinstance(event, FlapJudged):
             self._until = max(self._until, event.time + self._after)
             if event.stage is FlapStage.CLOSED:
-                self._open.discard(event.flap.id)
+                self._open.pop(event.flap.id, None)
             else:
-                self._open.add(event.flap.id)
-            if not self._recording:
-                self._begin(event.time, f"flap {event.flap.id}")
+                self._open[event.flap.id] = event.flap.time
+            if not self._recording and not self._flooded:
+                reason = f"flap {event.flap.id}"
+                if self._chapters:
+                    self._begin(event.time, reason)
+                else:
+                    self._asked = reason
         elif isinstance(event, FlapWithdrawn):
-            self._open.discard(event.flap.id)
+            self._open.pop(event.flap.id, None)
 
     def _answered(self, question: str, answer: object) -> None:
-        if self._chapters:
+        if self._now:
             self._keep(Answer(self._now, question, answer), ENTRY)
 
     def close(self) -> None:
@@ -165,32 +196,62 @@ class Recorder:
 
     def _step(self, now: int) -> None:
         """Begin or end what it is time for."""
-        if self._asked is not None and self._chapters:
+        if self._asked is not None and (self._chapters or self._skipped):
             reason, self._asked = self._asked, None
             self._until = max(self._until, now + self._after)
             if not self._recording:
-                self._begin(now, reason)
+                self._begin(now, reason) if self._chapters else self._begin_anew(now, reason)
         wanted = self._always or bool(self._open) or now < self._until
         if self._recording and (self._files.full or not wanted):
-            self._files.end("its size is reached" if self._files.full else "all is quiet again")
-            self._recording = False
-            if wanted:
-                self._turn(now)
-                self._begin(now, "continued", last=True)
+            flood = self._files.full and now - self._began < FILLED
+            self._files.end(_FLOOD if flood else "its size is reached" if self._files.full else "all is quiet again")
+            self._recording, self._flooded = False, wanted and flood
+            if wanted and not flood:
+                self._begin_anew(now, "continued")
+        elif self._flooded:
+            self._flood(now, wanted=wanted)
         elif self._always and not self._recording and self._chapters:
             self._begin(now, "continuous", last=True)
+
+    def _flood(self, now: int, *, wanted: bool) -> None:
+        """What to record of a flood."""
+        closing = any(abs(time + WINDOW - now) <= AHEAD for time in self._open.values())
+        if self._recording and not closing:
+            self._files.end(_FLOOD)
+            self._recording = False
+        if not wanted:
+            self._flooded = False
+        elif not self._recording and (closing or self._calm(now)):
+            self._flooded = closing
+            self._begin_anew(now, "a flap closes in a flood" if closing else "a flood is over")
+
+    def _begin_anew(self, now: int, reason: str) -> None:
+        """Begin with what the engine knows now."""
+        self._turn(now)
+        self._begin(now, reason, last=True)
+
+    def _count(self, now: int, segments: int) -> None:
+        second = now // SECOND
+        if second != self._second:
+            self._segments_before = self._segments if second == self._second + 1 else 0
+            self._second, self._segments = second, 0
+        self._segments += segments
+
+    def _calm(self, now: int) -> bool:
+        return now // SECOND > self._second + 1 or max(self._segments, self._segments_before) < CALM
 
     def _begin(self, time: int, reason: str, *, last: bool = False) -> None:
         self._forget(time)
         chapters = [self._chapters[-1]] if last else list(self._chapters)
         self._files.begin(time, reason, [replace(chapter, entries=list(chapter.entries)) for chapter in chapters])
-        self._recording = True
+        self._recording, self._began = True, time
 
     def _keep(self, entry: Entry | Event | Answer, weight: int) -> None:
-        chapter = self._chapters[-1]
-        chapter.entries.append(entry)
-        chapter.weight += weight
-        self._weight += weight
+        if self._chapters:
+            chapter = self._chapters[-1]
+            chapter.entries.append(entry)
+            chapter.weight += weight
+            self._weight += weight
         if self._recording:
             self._files.add(entry)
 
@@ -207,6 +268,7 @@ class Recorder:
                 memory = remember(self._engine)
             except (TypeError, OverflowError, RecursionError):
                 self._again = now + AGAIN
+        self._skipped = 0
         self._chapters.append(Chapter(now, memory, tuple(self._state.values()), self._interface))
         self._forget(now)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Positions = NDArray[np.int64]
 
 SECTION = 0x0A0D0D0A
-_INTERFACE, _OBSOLETE, _SIMPLE, _STATISTICS, _ENHANCED = 1, 2, 3, 5, 6
+_INTERFACE, _OBSOLETE, _SIMPLE, _STATISTICS, _ENHANCED, _JOURNAL = 1, 2, 3, 5, 6, 9
 _BYTE_ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 
 _FRAME_AT = {_ENHANCED: 28, _OBSOLETE: 28, _SIMPLE: 12}
@@ -219,6 +219,8 @@ def _other(window: Window, section: Section, kind: int, length: int) -> Generato
             time = interface.clock.nanoseconds(np.array([ticks], dtype=np.uint64))
             yield LostFrames(interface.name, int(time[0]), total - interface.lost)
             interface.lost = total
+    elif kind == _JOURNAL:
+        window.numbered += 1
     window.start += length
     return None
 
@@ -324,7 +326,9 @@ def _items(
             lengths=captured[rows],
             heads=heads,
             directions=directions[rows] if directions is not None and directions[rows].any() else None,
+            number=window.numbered + first + 1,
         )
+    window.numbered += len(positions)
 
 
 def _packet_options(

@@ -49,6 +49,8 @@ class FrameBatch:
     heads: Heads
     directions: NDArray[np.int8] | None = None
     """0 unknown, 1 inbound, 2 outbound (pcapng's epb_flags); None if unknown for all frames."""
+    number: int = 1
+    """Of the first frame, counted from where reading began; as Wireshark counts, which numbers journal entries too."""
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -63,6 +65,7 @@ class FrameBatch:
             lengths=self.lengths[rows],
             heads=self.heads.part(rows),
             directions=None if self.directions is None else self.directions[rows],
+            number=self.number + (rows.start or 0),
         )
 
     @property

@@ -183,8 +183,15 @@ def go_on(window: Window, form: Records) -> Iterator[Item]:
             offsets = positions[:whole] + header
             heads = _Heads(form, octets, positions[:whole])
             yield FrameBatch(
-                interface=None, linktype=form.linktype, data=octets, offsets=offsets, lengths=lengths[:whole], heads=heads
+                interface=None,
+                linktype=form.linktype,
+                data=octets,
+                offsets=offsets,
+                lengths=lengths[:whole],
+                heads=heads,
+                number=window.numbered + 1,
             )
+            window.numbered += whole
         if whole < len(positions):
             yield window.corrupt("zeros in place of a record", int(positions[whole]))
             return

@@ -51,6 +51,8 @@ class Window:
         self.buffer = memoryview(b"")
         self.start = 0
         self.end = 0
+        self.numbered = 0
+        """Frames, and entries that count as such, before ``start``."""
 
     @property
     def done(self) -> bool:
@@ -130,6 +132,7 @@ class Mapped(Window):
         self._base = base
         self.start, self.end = begin - base, min(end - base, len(self.buffer))
         self._limit = end - base
+        self.numbered = 0
 
     @property
     def done(self) -> bool:

@@ -27,7 +27,7 @@ from observer.wire.links import supported
 from observer.wire.tcp import select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from observer.model.observations import Observation
     from observer.sources.compression import Source
@@ -36,9 +36,12 @@ if TYPE_CHECKING:
 _LONGEST = 16 << 20
 _AHEAD = 8
 """Blocks looked at to find out whether a file is a recording: mergecap puts descriptions of interfaces first."""
+_PACE = 256
+"""Blocks after which progress is told."""
 _MEMORY = 256 << 20
 _COMMENT, _FLAGS = 1, 2
-_STATE = "OBSERVER_STATE"
+STATE = "OBSERVER_STATE"
+"""A field of entries that tell the state where the recording begins."""
 _ENDS = "the recording ends"
 _GROUP = "vrrp-observer: authentication data replaced, group "
 _BATCH = "vrrp-observer: a new batch begins"
@@ -70,13 +73,13 @@ _Item = _Packet | dict[str, str]
 def head(path: str) -> Head | None:
     """What the recording at ``path`` says of itself; None if it is none, or cannot be opened."""
     try:
-        items = _items(path)
-        first = next((item for item in _first(items) if isinstance(item, dict) and "OBSERVER_RECORDING" in item), None)
+        found = items(path)
+        first = next((item for item in _first(found) if isinstance(item, dict) and "OBSERVER_RECORDING" in item), None)
         if first is None:
             return None
         parts = int(first.get("OBSERVER_PARTS", "0"))
         memory = "".join(
-            item.get("OBSERVER_MEMORY", "") for item, _ in zip(items, range(parts), strict=False) if isinstance(item, dict)
+            item.get("OBSERVER_MEMORY", "") for item, _ in zip(found, range(parts), strict=False) if isinstance(item, dict)
         )
         return Head(first.get("OBSERVER_NODE", ""), first.get("OBSERVER_REASON", ""), _inflated(memory) if parts else None)
     except (OSError, ValueError):
@@ -87,7 +90,7 @@ def answers(paths: Iterable[str]) -> dict[str, list[Any]]:
     """What the node's configuration answered the engine in recordings of one node: each question's answers, in order."""
     found: dict[str, list[Any]] = {}
     for path in paths:
-        for item in _items(path):
+        for item in items(path):
             if isinstance(item, dict) and "OBSERVER_QUESTION" in item:
                 with contextlib.suppress(ValueError, RecursionError):
                     given = _frozen(json.loads(item.get("OBSERVER_ANSWER", "null")))
@@ -102,12 +105,14 @@ def _frozen(value: Any) -> Any:
 
 def state(path: str) -> list[Observation]:
     """The node's addresses, links and sources where a recording begins."""
-    entries = (item for item in _items(path) if isinstance(item, dict))
-    found = takewhile(lambda item: _STATE in item or journal.OBSERVATION not in item, entries)
-    return [journal.from_fields(item) for item in found if _STATE in item]
+    entries = (item for item in items(path) if isinstance(item, dict))
+    found = takewhile(lambda item: STATE in item or journal.OBSERVATION not in item, entries)
+    return [journal.from_fields(item) for item in found if STATE in item]
 
 
-def observations(path: str, node: str, decoder: FrameDecoder, *, state: bool) -> Iterator[list[Observation]]:
+def observations(
+    path: str, node: str, decoder: FrameDecoder, *, state: bool, progress: Callable[[int], None] | None = None
+) -> Iterator[list[Observation]]:
     """The observations of a recording, as the engine took them, and at its end that every source ceased to listen.
 
     With ``state`` they begin with the node's addresses, links and sources; an engine with the recording's memory knows them.
@@ -116,7 +121,7 @@ def observations(path: str, node: str, decoder: FrameDecoder, *, state: bool) ->
     end = 0
     parts: list[str] = []
     packets: list[_Packet] = []
-    for item in _items(path):
+    for item in items(path, progress):
         if isinstance(item, _Packet):
             end = max(end, item.time)
             if packets and (item.interface is not packets[0].interface or _BATCH in item.comments):
@@ -148,7 +153,7 @@ def observations(path: str, node: str, decoder: FrameDecoder, *, state: bool) ->
                 listening[observation.source] = observation
             else:
                 listening.pop(observation.source, None)
-        if _STATE not in item:
+        if STATE not in item:
             yield [observation]
         elif state:
             # As of the recording's beginning, which is when the entry is stamped.
@@ -245,11 +250,14 @@ def _first(items: Iterator[_Item]) -> Iterator[_Item]:
         yield item
 
 
-def _items(path: str) -> Iterator[_Item]:
-    """Packets and entries of a pcapng file, as far as it is sound."""
+def items(path: str, progress: Callable[[int], None] | None = None) -> Iterator[_Item]:
+    """Packets and entries of a pcapng file, as far as it is sound; Wireshark numbers both.
+
+    ``progress`` is told how many bytes of the file are read.
+    """
     with Path(path).open("rb") as stream:
         source, _ = decompressed(stream)
-        order, interfaces = "<", list[Interface]()
+        order, interfaces, number = "<", list[Interface](), 0
         while len(start := _read(source, 12)) == 12:
             if start[:4] == pcapng.SECTION.to_bytes(4):
                 order, interfaces = (">" if start[8:12] == b"\x1a\x2b\x3c\x4d" else "<"), []
@@ -264,6 +272,8 @@ def _items(path: str) -> Iterator[_Item]:
             item = _item(kind, memoryview(body)[:-4], order, interfaces)
             if item is not None:
                 yield item
+            if progress is not None and (number := number + 1) % _PACE == 0:
+                progress(stream.tell())
 
 
 _KNOWN = {kind.to_bytes(4, "little") for kind in (pcapng.INTERFACE, pcapng.PACKET, pcapng.JOURNAL)}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from observer.model.observations import Observation
 
 PATTERN = "*.pcapng*"
-"""What is read of a directory."""
+"""What is read of a directory, and of those in it."""
 UNDER_WAY = ".part"
 
 
@@ -29,7 +29,7 @@ def gathered(paths: Sequence[str]) -> list[Census]:
         if not Path(path).is_dir():
             found.append(_census(path))
             continue
-        files = sorted(str(file) for file in Path(path).glob(PATTERN) if file.suffix != UNDER_WAY)
+        files = sorted(str(file) for file in Path(path).rglob(PATTERN) if file.suffix != UNDER_WAY)
         if not files:
             raise SourceError(f"{path}: no captures in this directory; give one with files named {PATTERN}")
         found += map(_census, files)
@@ -56,14 +56,14 @@ def streams(
     *,
     data: bool = True,
     ahead: int = 0,
-    progress: Callable[[str, int], None] = lambda *_: None,
+    progress: Callable[[str, int], None] | None = None,
 ) -> list[tuple[str, Iterator[list[Observation]]]]:
     """Nodes and their observations: the recordings of a node as one, captures each by itself.
 
-    ``known``, ``data`` and ``ahead`` are for captures, as in ``observe_capture``; ``progress`` is told a path and how many
-    bytes of it are read.
+    ``known``, ``data`` and ``ahead`` are as in ``observe_capture``; without ``data`` each recording has its own numbers of
+    authentication groups. ``progress`` is told a path and how many bytes of it are read.
     """
-    known = known or Known()
+    known, progress = known or Known(), progress or _unwatched
     found: list[tuple[str, Iterator[list[Observation]]]] = []
     of_node: dict[str, list[Census]] = {}
     for census in censuses:
@@ -73,13 +73,23 @@ def streams(
             read = partial(progress, census.path)
             stream = observe_capture(census, decoder, known, data=data, ahead=ahead, progress=read)
             found.append((census.node, stream))
-    recorded = {node: _one(recordings, decoder, known) for node, recordings in of_node.items()}
-    if len(recorded) > 1:
+    recorded = {node: _one(recordings, decoder, known, progress) for node, recordings in of_node.items()}
+    if len(recorded) > 1 and data:
         again = {node: [Census(census.path, node) for census in recordings] for node, recordings in of_node.items()}
-        mapped = numbers({node: grouped(_one(recordings, FrameDecoder(), known)) for node, recordings in again.items()})
+        mapped = numbers(
+            {node: grouped(_one(recordings, FrameDecoder(), known, _unwatched)) for node, recordings in again.items()}
+        )
         recorded = {node: renumbered(stream, mapped[node]) for node, stream in recorded.items()}
     return [*found, *recorded.items()]
 
 
-def _one(recordings: Iterable[Census], decoder: FrameDecoder, known: Known) -> Iterator[list[Observation]]:
-    return one_after_another(observe_capture(census, decoder, known) for census in recordings)
+def _unwatched(_path: str, _read: int) -> None:
+    pass
+
+
+def _one(
+    recordings: Iterable[Census], decoder: FrameDecoder, known: Known, progress: Callable[[str, int], None]
+) -> Iterator[list[Observation]]:
+    return one_after_another(
+        observe_capture(census, decoder, known, progress=partial(progress, census.path)) for census in recordings
+    )

@@ -123,7 +123,8 @@ def observe_capture(
     """
     known = known or Known()
     if recording.head(census.path) is not None:
-        for batch in recording.observations(census.path, census.node, decoder, state=not census.recalled):
+        recorded = recording.observations(census.path, census.node, decoder, state=not census.recalled, progress=progress)
+        for batch in recorded:
             _count_recorded(census, batch[0])
             if isinstance(batch[0], Advert):
                 known.learn(batch[0])

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync")
 QUIET = ("--disable-component-update", "--enable-logging=stderr", "--virtual-time-budget=5000", "--window-size=1200,1800")
-STORIES = {"1 flap": one_flap, "200 flaps": lambda: many_flaps(200)}
+STORIES = {"1 flap": one_flap, "200 flaps": lambda: many_flaps(200), "500 flaps": lambda: many_flaps(500)}
 
 ASKED = """
 const fail = [];
@@ -93,7 +93,7 @@ def test_the_policy_stops_what_is_not_the_reports_own(tmp_path):
     assert "<title>run" not in done.stdout
 
 
-@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("story", ["1 flap", "200 flaps"])
 def test_marks_are_reached_and_the_picture_zooms(story, tmp_path):
     path = written(STORIES[story](), tmp_path)
     source = path.read_text()
