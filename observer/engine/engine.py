@@ -278,7 +278,8 @@ class Engine:
 
     def next_deadline(self) -> int | None:
         """When the engine wants to be called next, or None."""
-        times = (self._agenda.next(), self._seconds.next(), self._gathered.ripe if self._gathered else None)
+        # Seconds are told when their segments were looked at.
+        times = self._agenda.next(), self._gathered.ripe if self._gathered else self._seconds.next()
         return min((time for time in times if time is not None), default=None)
 
     def finish(self) -> list[Event]:

@@ -36,6 +36,8 @@ BEFORE: Final = {LinkType.ETHERNET: 2}
 """Octets before a frame's begin that its head holds, so that addresses stand at multiples of four."""
 _SIX: Final = 0x80
 """In a shape, besides the place of the IP header: it is IPv6."""
+_LOOKED_AT: Final = (ip.TCP, ip.VRRP, ip.AH, groups.IGMP, *columns.EXTENSION_HEADERS)
+"""Protocols that ``tcp.select`` looks at in both families, wherever they mean something."""
 _SPANS: Final = (100 * MILLISECOND, 250 * MILLISECOND)
 """Bins of ``engine.service`` and ``engine.hosts``: what falls between the borders of both is not told apart."""
 _MIX: Final = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
@@ -257,7 +259,7 @@ def _four(head: Heads, at: int, lengths: Positions) -> tuple[Mask, Mask, Mask]:
     """Of IPv4 packets: quiet TCP segments (some of them later fragments), plain ones with control, none of our protocols."""
     protocol = head.octet(at + 9)
     tcp = protocol == ip.TCP
-    boring = ~columns.among(protocol, (ip.TCP, ip.VRRP, ip.AH, ip.ICMP, groups.IGMP)) & (lengths >= at + 10)
+    boring = ~columns.among(protocol, (ip.ICMP, *_LOOKED_AT)) & (lengths >= at + 10)
     size = head.number(at + 2, 2)
     # Of a length of zero only the captured length is known: `tcp.select` knows how.
     tcp &= (head.octet(at) == 0x45) & (size != 0)
@@ -274,7 +276,7 @@ def _six(head: Heads, at: int, lengths: Positions) -> tuple[Mask, Mask, Mask]:
     """The same for IPv6; packets with extension headers are none of them."""
     protocol = head.octet(at + 6)
     tcp = protocol == ip.TCP
-    boring = ~columns.among(protocol, (ip.TCP, ip.VRRP, ip.AH, ip.ICMPV6, *columns.EXTENSION_HEADERS)) & (lengths >= at + 7)
+    boring = ~columns.among(protocol, (ip.ICMPV6, *_LOOKED_AT)) & (lengths >= at + 7)
     size = head.number(at + 4, 2)
     tcp &= (head.octet(at) >> 4 == 6) & (size != 0)
     quiet = head.octet(at + 53) & _CONTROL == 0

@@ -149,6 +149,14 @@ def test_nothing_is_lost_of_broken_frames(frames, linktype):
     assert sums(quick[2]) == sums(close[2])
 
 
+@pytest.mark.parametrize("protocol", [0, 2, 43, 44, 60], ids=lambda number: f"protocol {number}")
+def test_protocols_of_the_other_family_are_looked_at_as_elsewhere(protocol):
+    """They say nothing there, but both ways must agree on what is rare."""
+    six, four = bytes((0x60, 0, 0, 0, 0, 8, protocol, 1)) + bytes(40), ipv4(bytes(12), protocol=protocol)
+    times = np.array([0, 1])
+    assert sifted([six, four], LinkType.RAW, times)[:2] == closely([six, four], LinkType.RAW, times)[:2]
+
+
 def test_a_data_segment_of_nobody_is_left_out():
     frame = ethernet(tcp4(0x18, b"data", source=OTHER, destination=VIP))
     assert sifted([frame], 1, np.array([0]))[2] == []
