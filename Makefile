@@ -9,6 +9,9 @@ TOOLS := keepalived haproxy tcpdump tshark ip nft curl openssl systemd-analyze p
 SLOW_PACKAGES := chromium podman buildah runc mmdebstrap systemd-container $(if $(shell command -v npm),,npm)
 SLOW_TOOLS := chromium podman buildah runc mmdebstrap systemd-nspawn npm
 OPT := /opt/vrrp-observer
+
+# One process for what uses the machine itself, which goes first, and one for the rest.
+TOGETHER := -n 2 --dist loadgroup
 COMMAND := /usr/local/bin/vrrp-observer
 
 .PHONY: help demo tour run program install uninstall test test-all check format bench accuracy golden docs pictures system clean
@@ -47,12 +50,12 @@ uninstall: ## Remove what install put here; settings and recordings stay (root)
 	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 
 test: .venv system ## Every test that fits in ten minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not slow"
 
 test-all: PACKAGES += $(SLOW_PACKAGES)
 test-all: TOOLS += $(SLOW_TOOLS)
 test-all: .venv system ## Every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TOGETHER)
 
 check: .venv ## Style, types, import contracts, generated docs up to date
 	$(BIN)/ruff check .
