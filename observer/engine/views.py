@@ -134,6 +134,7 @@ class Views:
             samples=self.samples.between(former, trouble - BEFORE, now),
             claimant_samples=self.samples.between(claimant, trouble - BEFORE, now),
             missing=self.coverage.missing(former, now),
+            clocks=self.coverage.clocks,
             steps=self.explain.step(former, key, drop[0].priority, drop[1].priority)
             if self.explain and drop and former
             else None,
