@@ -53,7 +53,7 @@ def judge(view: FlapView) -> Verdict:
     if doubt is not None:
         confidence = min(confidence, Confidence.LIKELY)
         best = replace(best, confidence=confidence)
-    answer, proof, unseen = warranted(view, best)
+    answer, proof, unseen = warranted(view, best, rivals)
     blind_spots = [*best.blind_spots, *unseen, *_blind(view), *([doubt] if doubt is not None else [])]
     blind_spots += [f"{other.cause.value} would fit as well ({other.confidence.label})" for other in rivals]
     return Verdict(
@@ -161,7 +161,7 @@ def served_again(view: FlapView, first_answer: Callable[[int | None], int | None
 
 def fell(view: FlapView) -> int | None:
     """When the former router's priority fell, or it resigned, before the flap."""
-    drop = view.drop()
+    drop = view.fall()
     if drop is not None:
         return drop[1].first
     return view.resignation.first if view.resignation is not None else None

@@ -293,6 +293,19 @@ class FlapView:
             after = run
         return None
 
+    def fall(self) -> tuple[Run, Run] | None:
+        """The fall of the former router's priority that let the new one take over, or else the last one; as ``drop``.
+
+        A backup discards lower adverts than its own, so what counts is the fall below the new router's priority.
+        """
+        takeover = self.takeover
+        after: Run | None = None
+        for run in self.tenure():
+            if takeover is not None and after is not None and run.priority >= takeover.priority > after.priority:
+                return run, after
+            after = run
+        return self.drop()
+
     def returns(self) -> Run | None:
         """The former router's first run after another one took over, or None."""
         if self.taken_over is None or self.current == self.former:
