@@ -10,6 +10,7 @@ from itertools import pairwise
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding, Warranted
 from observer.rules import proxy
+from observer.rules.silence import gappy
 from observer.rules.view import FlapView
 
 PROBES = 2
@@ -52,7 +53,9 @@ def warranted(
         return (Warranted.YES if sure else Warranted.UNKNOWN), (), ()
     if finding.cause is Cause.UNEXPLAINED:
         alike = bool(rivals) and {rival.cause for rival in rivals} <= NODE_GONE
-        return (Warranted.YES if alike else Warranted.UNKNOWN), (), ()
+        # Where adverts were lost, a resignation may have been, and other frames of a node that lives.
+        heard = view.lossless and view.held is not None and not gappy(view.held)
+        return (Warranted.YES if alike and heard else Warranted.UNKNOWN), (), ()
     if finding.cause is Cause.MOVED_OUTSIDE_VRRP:
         # The Active Router went on; without VRRP nothing tells what the former holder could have done.
         return (Warranted.NO if sure and view.held is not None else Warranted.UNKNOWN), (), ()
