@@ -229,7 +229,8 @@ def _replay(parsed: argparse.Namespace) -> int:
             from observer.sources.packets import located
 
             with contextlib.closing(Progress(sys.stderr, _sizes(censuses), "packets")) as again:
-                packets = located(censuses, wanted(report), clocks, again.at)
+                ahead_of = {node: clock.put_right for node, clock in clocks.items()}
+                packets = located(censuses, wanted(report), ahead_of, again.at)
             write_html(report, engine, stream, packets)
         elif parsed.format == "json":
             report.write_json(engine, stream)
