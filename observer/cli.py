@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from observer.engine.engine import Engine
     from observer.engine.views import Explain
-    from observer.model.observations import Observation
+    from observer.model.observations import Clock, Observation
     from observer.sinks.progress import Progress
     from observer.sources.replay import Census, Known
 
@@ -210,7 +210,9 @@ def _replay(parsed: argparse.Namespace) -> int:
     sources = streams(censuses, FrameDecoder(), known, ahead=ahead, progress=progress.at)
     sources += [(node, ([event] for event in read_address_events(path, node))) for node, path in events]
     sources += [(node, ([event] for event in read_log(path, node))) for node, path in logs]
-    inputs = [put_right(stream, clocks.get(node, 0)) for node, stream in sources]
+    inputs = [put_right(stream, clocks[node].put_right if node in clocks else 0) for node, stream in sources]
+    if clocks:
+        inputs.append(iter([list(clocks.values())]))
     with _output(parsed.output) as stream, contextlib.closing(progress):
         if parsed.format == "openmetrics":
             by_node = {node: [inputs[place] for place, (of, _) in enumerate(sources) if of == node] for node, _ in sources}
@@ -227,7 +229,8 @@ def _replay(parsed: argparse.Namespace) -> int:
             from observer.sources.packets import located
 
             with contextlib.closing(Progress(sys.stderr, _sizes(censuses), "packets")) as again:
-                packets = located(censuses, wanted(report), clocks, again.at)
+                ahead_of = {node: clock.put_right for node, clock in clocks.items()}
+                packets = located(censuses, wanted(report), ahead_of, again.at)
             write_html(report, engine, stream, packets)
         elif parsed.format == "json":
             report.write_json(engine, stream)
@@ -323,14 +326,14 @@ def _output(name: str | None) -> Iterator[TextIO]:
         raise
 
 
-def _clocks(censuses: list[Census], known: Known, processes: int) -> dict[str, int]:
-    """By how much each node's clock is ahead of the first one's, told on standard error where it matters.
+def _clocks(censuses: list[Census], known: Known, processes: int) -> dict[str, Clock]:
+    """How each node's clock compares with the first one's, told on standard error where it matters.
 
     Of several captures one may name the addresses that matter in another: all are read for them first.
     """
-    from observer.model.time import duration
     from observer.sinks.progress import Progress
-    from observer.sources.clocks import Sightings, offsets, sightings
+    from observer.sinks.sentences import clock
+    from observer.sources.clocks import Sightings, compared, sightings
     from observer.sources.recordings import streams
     from observer.sources.replay import Census
     from observer.wire.frames import FrameDecoder
@@ -349,16 +352,10 @@ def _clocks(censuses: list[Census], known: Known, processes: int) -> dict[str, i
             deque(first_look, maxlen=0)
     if len(seen) < 2:
         return {}
-    clocks = offsets(seen)
-    first = next(iter(seen))
-    for node, ahead in clocks.items():
-        if ahead:
-            way = "ahead of" if ahead > 0 else "behind"
-            print(
-                f"vrrp-observer: the clock of {node} is {duration(abs(ahead))} {way} that of {first}: put right", file=sys.stderr
-            )
-    for node in seen.keys() - clocks.keys():
-        print(f"vrrp-observer: {node}'s clock could not be compared with {first}'s", file=sys.stderr)
+    clocks = compared(seen)
+    for each in clocks.values():
+        if each.put_right or each.error is None:
+            print(f"vrrp-observer: {clock(each)}", file=sys.stderr)
     return clocks
 
 

@@ -25,7 +25,7 @@ from observer.run import run
 from observer.sinks import encoding
 from observer.sinks.report import Report
 from observer.sources.address_events import read_address_events
-from observer.sources.clocks import offsets, put_right, sightings
+from observer.sources.clocks import compared, put_right, sightings
 from observer.sources.keepalived_log import read_log
 from observer.sources.merge import merged
 from observer.sources.replay import Census, observe_capture
@@ -117,8 +117,9 @@ def verdicts(
         sources += [(node, [list(read_log(str(path), node))]) for node, path in files.items() if path.exists()]
     if spoil is not None:
         sources = [(node, [spoil(node, [item for batch in stream for item in batch])]) for node, stream in sources]
-    clocks = offsets({node: sightings(stream) for node, stream in sources[: len(nodes)]}) if len(nodes) > 1 else {}
-    streams = [put_right(iter(stream), clocks.get(node, 0)) for node, stream in sources]
+    clocks = compared({node: sightings(stream) for node, stream in sources[: len(nodes)]}) if len(nodes) > 1 else {}
+    streams = [put_right(iter(stream), clocks[node].put_right if node in clocks else 0) for node, stream in sources]
+    streams += [iter([list(clocks.values())])] if clocks else []
     run(merged(streams), engine, [report, *sinks])
     return report.ordered()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from observer.model.observations import FramesLost, SourceChange, SourceState
+from observer.model.observations import Clock, FramesLost, SourceChange, SourceState
 
 EVIDENCE = ("conf", "log", "sockets", "raw", "process", "pressure", "haproxy", "redirect")
 """Sources that look at the node itself: each may be missing, which is then a blind spot."""
@@ -33,6 +33,8 @@ class Coverage:
     def __init__(self, spans: int = 256) -> None:
         self._spans: deque[Span] = deque(maxlen=spans)
         self._losses: deque[FramesLost] = deque(maxlen=1024)
+        self.clocks: dict[str, Clock] = {}
+        """By node, in a replay of several; a replay has few."""
 
     def changed(self, change: SourceChange) -> None:
         """A source began or ceased to listen."""

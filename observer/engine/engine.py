@@ -39,6 +39,7 @@ from observer.model.flaps import (
 from observer.model.observations import (
     AddressChange,
     Advert,
+    Clock,
     Family,
     FramesLost,
     GroupLeft,
@@ -219,6 +220,8 @@ class Engine:
                 self.coverage.changed(observation)
             case FramesLost():
                 self.coverage.lost(observation)
+            case Clock():
+                self.coverage.clocks[observation.node] = observation
         return events
 
     def advance(self, now: int) -> list[Event]:

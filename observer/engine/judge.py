@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from observer.model.addresses import mac_number
 from observer.model.flaps import Bounds, Misdirection
 from observer.model.observations import NeighbourKind
-from observer.model.time import MILLISECOND, SECOND
+from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Confidence, Finding, RuledOut, Verdict
 from observer.rules import RULES
 from observer.rules.silence import SILENT
@@ -49,8 +49,12 @@ def judge(view: FlapView) -> Verdict:
             # Nothing prefers one to the other: naming either would be a guess.
             proofs = (evidence for finding in (fallback, *findings) for evidence in finding.evidence)
             best, rivals = replace(fallback, evidence=tuple(dict.fromkeys(proofs))), findings
-    answer, proof, unseen = warranted(view, best)
-    blind_spots = [*best.blind_spots, *unseen, *_blind(view)]
+    doubt = _clocks(view)
+    if doubt is not None:
+        confidence = min(confidence, Confidence.LIKELY)
+        best = replace(best, confidence=confidence)
+    answer, proof, unseen = warranted(view, best, rivals)
+    blind_spots = [*best.blind_spots, *unseen, *_blind(view), *([doubt] if doubt is not None else [])]
     blind_spots += [f"{other.cause.value} would fit as well ({other.confidence.label})" for other in rivals]
     return Verdict(
         cause=best.cause,
@@ -75,6 +79,24 @@ def _blind(view: FlapView) -> list[str]:
     if view.time - view.observed_since < SHORT:
         blind.append("the observation began only shortly before")
     return blind
+
+
+def _clocks(view: FlapView) -> str | None:
+    """Why the order of what different nodes saw is not known; None where it is, as closely as any rule needs it.
+
+    Rules compare times of several nodes in steps of half an advertised interval and more; what needs it closer comes from one.
+    """
+    if not view.clocks:
+        return None
+    apart = view.apart()
+    if apart is None:
+        names = ", ".join(sorted(node for node, clock in view.clocks.items() if clock.error is None))
+        reference = next(iter(view.clocks.values())).reference
+        return f"the clock of {names} could not be compared with that of {reference}: what happened first is not known"
+    held = view.held
+    if apart <= (held.interval if held is not None else SECOND) // 2:
+        return None
+    return f"the nodes' clocks may differ by {duration(apart)}, more than the order of events needs"
 
 
 def outage(view: FlapView) -> Bounds:
@@ -139,7 +161,7 @@ def served_again(view: FlapView, first_answer: Callable[[int | None], int | None
 
 def fell(view: FlapView) -> int | None:
     """When the former router's priority fell, or it resigned, before the flap."""
-    drop = view.drop()
+    drop = view.fall()
     if drop is not None:
         return drop[1].first
     return view.resignation.first if view.resignation is not None else None

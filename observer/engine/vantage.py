@@ -90,7 +90,7 @@ class Vantage:
         self._learn(segments, ~at_virtual, known)
         wanted = np.zeros(len(segments), dtype=np.bool_)
         for router in known:
-            for words in self._addresses(router):
+            for words in self.addresses(router):
                 wanted |= _at_either_end(segments, words)
         wanted &= ~at_virtual
         if not wanted.any():
@@ -104,7 +104,8 @@ class Vantage:
         for (high, low), count in zip(parties.tolist(), counts.tolist(), strict=True):
             traffic.party((high, low), count)
 
-    def _addresses(self, router: str) -> list[tuple[int, int]]:
+    def addresses(self, router: str) -> list[tuple[int, int]]:
+        """As words: the one that a router advertises from, and others that its host is seen to send from."""
         return [address_words(router), *self._aliases.get(router, ())]
 
     def _learn(self, segments: TcpSegments, real: NDArray[np.bool_], routers: Collection[str]) -> None:
@@ -121,7 +122,7 @@ class Vantage:
         """Which of the routers a node's tap is on, where that is clear: it alone has a part in everything seen there."""
         found = {router: node for node, router in self._own.items()}
         for node, traffic in self._traffic.items():
-            alone = [router for router in routers if traffic.alone(self._addresses(router))]
+            alone = [router for router in routers if traffic.alone(self.addresses(router))]
             if node not in self._own and len(alone) == 1:
                 found[alone[0]] = node
         return found

@@ -115,7 +115,7 @@ class Views:
             frames_lost=self.coverage.lost_between(flap.opened - BEFORE, now),
         )
         last = view.last_before
-        drop = view.drop()
+        drop = view.fall()
         trouble = drop[1].first if drop is not None else last.first if last is not None and last.priority == 0 else None
         if trouble is None:
             trouble = last.last if last is not None else flap.opened
@@ -134,6 +134,7 @@ class Views:
             samples=self.samples.between(former, trouble - BEFORE, now),
             claimant_samples=self.samples.between(claimant, trouble - BEFORE, now),
             missing=self.coverage.missing(former, now),
+            clocks=self.coverage.clocks,
             steps=self.explain.step(former, key, drop[0].priority, drop[1].priority)
             if self.explain and drop and former
             else None,

@@ -452,6 +452,29 @@ class FramesLost:
     count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """How a node's clock compares with another's, in a replay of several nodes; lengths of time are nanoseconds."""
+
+    time: int
+    node: str
+    reference: str
+    ahead: int | None = None
+    """Best estimate of how far it is ahead; None where the two could not be compared."""
+    least: int | None = None
+    most: int | None = None
+    """The packets that both captured allow no less, and no more."""
+    put_right: int = 0
+    """What has been taken off the node's times."""
+
+    @property
+    def error(self) -> int | None:
+        """By how much its times may still be wrong, either way; None: nobody knows."""
+        if self.least is None or self.most is None:
+            return None
+        return max(abs(self.least - self.put_right), abs(self.most - self.put_right))
+
+
 @dataclass(frozen=True, slots=True)
 class TimePassed:
     """Not seen anywhere: everything up to this time has been delivered, so silence until then is real."""
@@ -472,4 +495,5 @@ Observation: TypeAlias = (
     | HostSample
     | SourceChange
     | FramesLost
+    | Clock
 )

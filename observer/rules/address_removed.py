@@ -29,7 +29,7 @@ def find(view: FlapView) -> Finding | str:
     given_up = Evidence(resignation.first, f"{resignation.router} resigned with one priority-0 advert", resignation.node)
     node = view.local.get(resignation.router)
     for change in view.address_changes:
-        lead = resignation.first - change.time
+        lead = view.at_home(resignation) - change.time
         if change.node == node and not change.present and not change.initial and 0 < lead <= LEAD:
             by = f" by {change.requester_name}" if change.requester_name else ""
             gone = Evidence(change.time, f"{change.address} was removed{by} {duration(lead)} before that", node)

@@ -11,7 +11,7 @@ Not to be confused with: `stopped` (one priority 0, and no lower priority before
 priority never fell), `reloaded` (the change of priority comes with adverts that are off schedule).
 """
 
-from observer.model.observations import LogKind
+from observer.model.observations import LogEvent, LogKind
 from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
@@ -25,11 +25,7 @@ FAULT_PAIR = 100 * MILLISECOND
 LOGGED_BEFORE = 3 * SECOND
 """A check is logged as failed at most an interval or so before the advert that shows it."""
 
-AT_ONCE = MILLISECOND // 10
-"""Priority-0 adverts closer than this waited together for a link: a check that fails sends them 0.5 to 0.7 ms apart."""
-
-LATE = 1.5
-"""Intervals without an advert before a resignation, after which something else than a check had kept the router from sending."""
+FAILURES = (LogKind.CHECK_FAILED, LogKind.CHECK_TIMED_OUT)
 
 STEADY = 2
 """Adverts at the higher priority that make it the router's usual one, rather than one passing value."""
@@ -80,11 +76,9 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
         )
         evidence.append(Evidence(member.first, group, member.node))
     name, proof, blind = _named(view, None if view.faulting is None else tuple((check,) for check in view.faulting))
-    overdue = resignation.first - view.held.last > LATE * resignation.interval if view.held is not None else False
-    if overdue or (pair and gap < AT_ONCE and fault is None):
+    if link_down.waited(view.held, resignation) and (fault is None or name is None):
         link = "a link that was lost for a moment puts a router in FAULT too, which then resigns late and twice at once"
-        confidence = Confidence.POSSIBLE if overdue else Confidence.LIKELY
-        return Finding(Cause.CHECK_FAILED, confidence, (*evidence, *proof), (*blind, link), name)
+        return Finding(Cause.CHECK_FAILED, Confidence.POSSIBLE, (*evidence, *proof), (*blind, link), name)
     # Without identification (IPv6) a copy of one advert, as on a mirror port, cannot be told from a second one.
     if (
         fault is not None
@@ -105,13 +99,13 @@ def _named(
     view: FlapView, candidates: tuple[tuple[str, ...], ...] | None
 ) -> tuple[str | None, tuple[Evidence, ...], tuple[str, ...]]:
     """Which check it was: from the log, else from the sets of checks that the configuration allows; evidence; blind spots."""
-    event = view.logged(
-        LogKind.CHECK_FAILED, LogKind.CHECK_TIMED_OUT, begin=view.trouble - LOGGED_BEFORE, end=view.trouble + SECOND
-    )
-    if event is not None and event.check is not None:
+    event, others = _logged(view, candidates)
+    if event is not None:
         how = "timed out" if event.kind is LogKind.CHECK_TIMED_OUT else "failed"
         status = "" if event.status is None else f" (exit status {event.status})"
         return event.check, (Evidence(event.time, f"its log says: check {event.check} {how}{status}", event.node),), ()
+    if others and not (candidates is not None and len(candidates) == 1):
+        return None, (), (f"its log says that {' and '.join(others)} failed; which of them made the priority fall is not told",)
     if candidates is None:
         return None, (), ("which check failed is not on the wire",)
     if len(candidates) == 1:
@@ -123,8 +117,36 @@ def _named(
     return None, (), (f"by its node's configuration it may be {fit}",)
 
 
+def _logged(view: FlapView, candidates: tuple[tuple[str, ...], ...] | None) -> tuple[LogEvent | None, tuple[str, ...]]:
+    """The failure of a check in the log that explains the priority; of several that might, their names instead.
+
+    keepalived logs the change of priority right after the failure that makes it.
+    """
+    begin, end = view.trouble - LOGGED_BEFORE - SECOND, view.trouble + SECOND
+    failed = [event for event in view.log if event.kind in FAILURES and event.check is not None and begin <= event.time <= end]
+    names = tuple(dict.fromkeys(event.check for event in failed if event.check is not None))
+    if candidates:
+        # With a configuration only those whose weight explains the step, by themselves, come into question.
+        alone = {names[0] for names in candidates if len(names) == 1}
+        failed = [event for event in failed if event.check in alone] or (failed if len(names) == 1 else [])
+        left = {event.check for event in failed}
+    else:
+        left = set(names)
+    if len(left) > 1:
+        drop = view.fall()
+        step = next((event for event in view.log if drop is not None and _is_step(event, *drop)), None)
+        lines = view.log[: view.log.index(step)] if step is not None else ()
+        failed = [event for event in reversed(lines) if event in failed][:1]
+    return (failed[0], ()) if failed else (None, names)
+
+
+def _is_step(event: LogEvent, before: Run, after: Run) -> bool:
+    """Whether a line of the log says that the priority changed as the wire shows it."""
+    return event.kind is LogKind.PRIORITY_CHANGED and (event.before, event.after) == (before.priority, after.priority)
+
+
 def _lowered(view: FlapView, held: Run) -> Finding | str:
-    drop = view.drop()
+    drop = view.fall()
     if drop is None:
         return f"the priority of {held.router} did not fall while it was Active"
     before, after = drop
@@ -133,11 +155,12 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if held.priority >= before.priority:
         return f"{held.router} had its priority of {before.priority} back before the move"
     takeover = view.takeover
+    further = f", and further to {held.priority}" if held.priority < after.priority else ""
     evidence = [
         Evidence(
             after.first,
             f"{after.router} lowered its priority from {before.priority} to {after.priority}"
-            f" ({after.priority - before.priority:+d})",
+            f" ({after.priority - before.priority:+d}){further}",
             after.node,
         )
     ]

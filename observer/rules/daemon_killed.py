@@ -11,6 +11,7 @@ Not to be confused with: `daemon_stalled` (the same process resumes; until it do
 `node_lost` (nothing at all from the node any more), `partition` (it goes on advertising where we cannot hear it).
 """
 
+from observer.model.addresses import VIRTUAL_MAC
 from observer.model.observations import LogKind, NeighbourKind
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
@@ -88,6 +89,11 @@ def find(view: FlapView) -> Finding | str:
     )
     if holds and not (view.takeover is not None and view.takeover.peers):
         # In unicast the new router's tap would show its kernel refuse adverts; elsewhere a partition looks the same.
+        plain = last.mac is not None and not last.mac.startswith(VIRTUAL_MAC)
+        if plain and last.router in view.taps and view.lossless:
+            # On an interface with a Virtual Router MAC the group is left where nobody listens.
+            silent = f"the kernel of {last.router} was not seen to leave the group of VRRP, as it does when the process dies"
+            return Finding(Cause.DAEMON_KILLED, Confidence.POSSIBLE, (evidence, *holds, *alive), (silent, *alike))
         return Finding(Cause.DAEMON_KILLED, Confidence.LIKELY, (evidence, *holds, *alive), alike)
     if alive or holds:
         unseen = f"whether {last.router} still holds the address was not seen"

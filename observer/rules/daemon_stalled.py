@@ -62,6 +62,8 @@ def find(view: FlapView) -> Finding | str:
         return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, resumed, same))
     if last.last_ident is not None and back.first_ident is not None and counts(last):
         return f"another process came back at {last.router}: the identification began anew"
+    if view.current == view.former:
+        return f"nobody took over from {last.router}: the others may have heard it all the time"
     if burst(back):
         return Finding(
             Cause.DAEMON_STALLED,

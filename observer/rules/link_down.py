@@ -4,22 +4,30 @@ On the node: the kernel reports the link down, or without carrier. Elsewhere: si
 
 What to do: look at the cable, the switch port, the bond, and who changed the interface.
 
-Not to be confused with: `node_lost` (from elsewhere the two look the same).
+Not to be confused with: `node_lost`. From elsewhere the two look the same, and the verdict is `unexplained`; the move is
+warranted all the same.
 """
 
 from observer.model.addresses import VIRTUAL_MAC
 from observer.model.observations import LinkChange, LogKind
-from observer.model.time import SECOND
+from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.silence import fell_silent
+from observer.rules.process import restarted, unheard
+from observer.rules.silence import fell_silent, vanished
 from observer.rules.view import FlapView, Run
 
 BEFORE = 3 * SECOND
 """How long before the last advert's successor was due the link may have gone down."""
 
+AT_ONCE = MILLISECOND // 10
+"""Priority-0 adverts closer than this waited together for a link: a check that fails sends them 0.5 to 0.7 ms apart."""
+
+LATE = 1.5
+"""Intervals without an advert before a resignation, after which something else than a check had kept the router from sending."""
+
 
 def find(view: FlapView) -> Finding | str | None:
-    """A lost link as the cause, why not, or None where its links were not observed."""
+    """A lost link as the cause, why not, or None where neither its links nor their loss could be observed."""
     held = view.held
     if held is None:
         return "the former Active Router was not heard before the move"
@@ -36,7 +44,7 @@ def find(view: FlapView) -> Finding | str | None:
         return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, said))
     node = view.local.get(held.router)
     if node is None:
-        return None
+        return _from_elsewhere(view, last)
     for change in view.link_changes:
         if change.node != node or change.up or change.initial or not _its_own(view, held, change):
             continue
@@ -44,6 +52,33 @@ def find(view: FlapView) -> Finding | str | None:
             down = Evidence(change.time, f"{change.interface} went down on {node}", node)
             return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, down))
     return f"no link of {node} that carries its adverts went down"
+
+
+def waited(held: Run | None, resignation: Run) -> bool:
+    """Whether the adverts of a resignation had waited for a link: they came late, or two of them at once."""
+    if held is not None and resignation.first - held.last > LATE * resignation.interval:
+        return True
+    return resignation.count >= 2 and resignation.last - resignation.first < AT_ONCE
+
+
+def _from_elsewhere(view: FlapView, last: Evidence) -> Finding | str | None:
+    """Nothing at all comes from the node any more: its link may be lost, or all of it."""
+    held = view.last_before
+    if held is None or view.current == view.former:
+        return None
+    if held.priority == 0:
+        if held.count < 2 or not waited(view.held, held):
+            return None
+        late = f"{held.router} resigned {duration(held.first - last.time)} later, as after a link that was lost for a moment"
+        return Finding(Cause.LINK_DOWN, Confidence.POSSIBLE, (last, Evidence(held.first, late, held.node)))
+    back = view.came_back
+    if back is not None and restarted(held, back):
+        return f"{held.router} came back as a new process"
+    if back is not None and unheard(held, back) is not None:
+        # A node that was frozen as a whole comes back like this as well.
+        return None
+    gone = vanished(view, held)
+    return Finding(Cause.LINK_DOWN, Confidence.POSSIBLE, (last, gone)) if gone is not None else None
 
 
 def _its_own(view: FlapView, last: Run, change: LinkChange) -> bool:

@@ -1,21 +1,20 @@
 """The node or its power is gone.
 
-On the wire: silence; and nothing at all from that node any more, no ARP, no TCP, while others ask for it in vain.
+On the wire: silence; and nothing at all from that node any more, no ARP, no TCP, while others ask for it in vain. When it is
+back, keepalived is a new process. Its own capture ends with its last advert, its link up until then.
 
 What to do: look at the node's power, console and switch port. The move is what VRRP is for.
 
-Not to be confused with: `daemon_killed` (the node still answers), `link_down` (only the node itself can tell a lost link from a
-lost node), `daemon_stalled` (the sender resumes).
+Not to be confused with: `daemon_killed` (the node still answers), `daemon_stalled` (the sender resumes), `link_down`: only the
+node itself can tell a lost link from a lost node. From elsewhere, and until it is back, the verdict is `unexplained`; the move is
+warranted all the same.
 """
 
-from observer.model.time import SECOND, duration
+from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import unheard
-from observer.rules.silence import MISSED, fell_silent, missing_signs, was_away
+from observer.rules.process import restarted, unheard
+from observer.rules.silence import fell_silent, vanished, was_away
 from observer.rules.view import FlapView, Run
-
-QUIET = 2 * SECOND
-"""Nothing from the node for this long after the take-over, beside the silence that led to it, is worth saying."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -31,36 +30,27 @@ def find(view: FlapView) -> Finding | str:
     back = view.came_back
     if back is not None and unheard(last, back) is not None:
         return f"the same process went on at {last.router}"
-    if view.life.first is not None:
-        if not was_away(view, last):
-            return f"{view.life.frames} other frames from the node of {last.router} came when its next advert was overdue"
-        gone = duration(view.life.first - last.last)
-        away = Evidence(
-            view.life.first, f"nothing at all came from {last.router} for {gone}, then it was there again, too long for chance"
-        )
-        alike = "a link that was lost for a while looks the same from here"
-        return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, away), (alike,))
-    if view.now - view.taken_over < QUIET:
-        return f"too early to say: {last.router} may still show that it lives"
-    own = _own_end(view, last)
+    if view.life.first is not None and not was_away(view, last):
+        return f"{view.life.frames} other frames from the node of {last.router} came when its next advert was overdue"
+    own = _own_end(view, last) if view.life.first is None else None
     if own is not None:
         return Finding(Cause.NODE_LOST, Confidence.CERTAIN, (evidence, own))
-    alike = "a lost link of that node looks the same from here"
-    if view.life.unanswered_requests:
-        asked = Evidence(
-            view.taken_over,
-            f"nothing at all came from {last.router} any more; questions for it were repeated"
-            f" {view.life.unanswered_requests} times and stayed unanswered",
-        )
-        return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, asked), (alike,))
-    missing = missing_signs(view, last, view.now)
-    if missing < MISSED:
+    gone = vanished(view, last)
+    if gone is None:
         return f"too little was seen of the node of {last.router} before, other than adverts, to miss it now"
-    quiet = Evidence(
-        view.taken_over,
-        f"nothing at all came from {last.router} any more, where about {missing:.0f} signs of life were to be expected",
-    )
-    return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, quiet), (alike,))
+    if back is not None and restarted(last, back):
+        again = f"{back.router} came back as a new process: its count began anew ({back.first_ident})"
+        alike = "a link that was lost, and a keepalived restarted meanwhile, would look the same"
+        return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, gone, Evidence(back.first, again, back.node)), (alike,))
+    if _link_seen(view, last):
+        return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, gone))
+    return Finding(Cause.NODE_LOST, Confidence.POSSIBLE, (evidence, gone))
+
+
+def _link_seen(view: FlapView, last: Run) -> bool:
+    """Whether the node's own kernel told of its links, and so would have told of one that was lost."""
+    node = view.local.get(last.router)
+    return any(change.node == node for change in view.link_changes)
 
 
 def _own_end(view: FlapView, last: Run) -> Evidence | None:

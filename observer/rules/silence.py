@@ -14,6 +14,9 @@ SILENT = 2.5
 TIMER = 40 * MILLISECOND
 """By how much a timer of keepalived may be late on a busy node."""
 
+QUIET = 2 * SECOND
+"""Nothing from the node for this long after the take-over, beside the silence that led to it, is worth saying."""
+
 MISSED = 4
 """Signs of life that were to be expected and did not come: by chance alone they are missed once in fifty times (Poisson)."""
 
@@ -59,6 +62,27 @@ def was_away(view: FlapView, last: Run) -> bool:
     if view.taken_over is None or (first is not None and first < view.taken_over):
         return False
     return missing_signs(view, last, first if first is not None else view.now) >= MISSED
+
+
+def vanished(view: FlapView, last: Run) -> Evidence | None:
+    """Nothing at all came from the former router's node any more, or for too long for chance, as far as that can be told."""
+    if view.taken_over is None or (last.router in view.taps and not was_away(view, last)):
+        return None
+    first = view.life.first
+    if first is not None:
+        gone = duration(first - last.last)
+        statement = f"nothing at all came from {last.router} for {gone}, then it was there again, too long for chance"
+        return Evidence(first, statement) if was_away(view, last) else None
+    if view.now - view.taken_over < QUIET:
+        return None
+    if view.life.unanswered_requests:
+        asked = f"questions for it were repeated {view.life.unanswered_requests} times and stayed unanswered"
+        return Evidence(view.taken_over, f"nothing at all came from {last.router} any more; {asked}")
+    missing = missing_signs(view, last, view.now)
+    if missing < MISSED:
+        return None
+    expected = f"where about {missing:.0f} signs of life were to be expected"
+    return Evidence(view.taken_over, f"nothing at all came from {last.router} any more, {expected}")
 
 
 def timely(view: FlapView, last: Run) -> bool:

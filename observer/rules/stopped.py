@@ -87,7 +87,7 @@ def find(view: FlapView) -> Finding | str:
 
 def _removed_first(view: FlapView, resignation: Run) -> str | None:
     for change in view.address_changes:
-        lead = resignation.first - change.time
+        lead = view.at_home(resignation) - change.time
         if (
             not change.present
             and not change.initial

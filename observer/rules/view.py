@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from observer.model.flaps import VirtualRouter
-    from observer.model.observations import AddressChange, HostSample, LinkChange, LogEvent, LogKind, Malformed, Neighbour
+    from observer.model.observations import AddressChange, Clock, HostSample, LinkChange, LogEvent, LogKind, Malformed, Neighbour
+
+SAME = SECOND // 10
+"""An advert heard at two nodes within this, and within half an interval, is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,8 @@ class FlapView:
     """The same of the router that took over, or claimed the addresses."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Looks that the former router's node was to have and that failed, with the reason."""
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
+    """By node, where several nodes' observations are taken together: how well their times can be compared."""
 
     def logged(self, *kinds: LogKind, begin: int, end: int) -> LogEvent | None:
         """The first line of one of the kinds in the former router's log; a stamp may be rounded down to its second."""
@@ -204,6 +209,19 @@ class FlapView:
     def heard_at(self, router: str, node: str, begin: int, end: int) -> int:
         """How many adverts of a router were heard at a node within a span."""
         return sum(1 for time in self.heard.get(router, {}).get(node, ()) if begin <= time <= end)
+
+    def at_home(self, run: Run) -> int:
+        """When a run began by the clock of the router's own node, if its tap heard it; else as it was heard first."""
+        node = self.local.get(run.router)
+        times = self.heard.get(run.router, {}).get(node or "", ())
+        nearest = min(times, key=lambda time: abs(time - run.first), default=run.first)
+        return nearest if abs(nearest - run.first) <= min(SAME, run.interval // 2) else run.first
+
+    def apart(self) -> int | None:
+        """By how much two nodes' times of one moment may differ, in nanoseconds; None where nobody knows."""
+        errors = [clock.error for clock in self.clocks.values()]
+        known = sorted(error for error in errors if error is not None)
+        return sum(known[-2:]) if len(known) == len(errors) else None
 
     @property
     def lossless(self) -> bool:
@@ -274,6 +292,19 @@ class FlapView:
                 return run, after
             after = run
         return None
+
+    def fall(self) -> tuple[Run, Run] | None:
+        """The fall of the former router's priority that let the new one take over, or else the last one; as ``drop``.
+
+        A backup discards lower adverts than its own, so what counts is the fall below the new router's priority.
+        """
+        takeover = self.takeover
+        after: Run | None = None
+        for run in self.tenure():
+            if takeover is not None and after is not None and run.priority >= takeover.priority > after.priority:
+                return run, after
+            after = run
+        return self.drop()
 
     def returns(self) -> Run | None:
         """The former router's first run after another one took over, or None."""

@@ -4,11 +4,13 @@
 the kernel's work and shows only a listener; a process is alive when it closes, aborts or sends.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding, Warranted
 from observer.rules import proxy
+from observer.rules.silence import gappy
 from observer.rules.view import FlapView
 
 PROBES = 2
@@ -42,13 +44,18 @@ STAYED = 2 * SECOND
 """After an orderly stop the proxy must have outlived the move by so long: a node that shuts down stops one after the other."""
 
 
-def warranted(view: FlapView, finding: Finding) -> tuple[Warranted, tuple[Evidence, ...], tuple[str, ...]]:
-    """The answer, its evidence and its blind spots."""
+def warranted(
+    view: FlapView, finding: Finding, rivals: Sequence[Finding] = ()
+) -> tuple[Warranted, tuple[Evidence, ...], tuple[str, ...]]:
+    """The answer, its evidence and its blind spots; ``rivals`` fit as well, or, where nothing is preferred, fit alike."""
     sure = finding.confidence >= Confidence.LIKELY
     if finding.cause in NODE_GONE:
         return (Warranted.YES if sure else Warranted.UNKNOWN), (), ()
     if finding.cause is Cause.UNEXPLAINED:
-        return Warranted.UNKNOWN, (), ()
+        alike = bool(rivals) and {rival.cause for rival in rivals} <= NODE_GONE
+        # Where adverts were lost, a resignation may have been, and other frames of a node that lives.
+        heard = view.lossless and view.held is not None and not gappy(view.held)
+        return (Warranted.YES if alike and heard else Warranted.UNKNOWN), (), ()
     if finding.cause is Cause.MOVED_OUTSIDE_VRRP:
         # The Active Router went on; without VRRP nothing tells what the former holder could have done.
         return (Warranted.NO if sure and view.held is not None else Warranted.UNKNOWN), (), ()

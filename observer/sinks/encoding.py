@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from observer.engine.coverage import Span
     from observer.engine.virtual_router import VirtualRouterTracker
     from observer.model.flaps import Bounds, Elected, Flap, ResetBurst, Storm, Turn, VirtualRouter
+    from observer.model.observations import Clock
     from observer.model.verdicts import Evidence
 
 SCHEMA = 1
@@ -161,6 +162,17 @@ def span(value: Span) -> dict[str, Any]:
         "state": value.state.value,
         "lost": value.lost,
         "detail": value.detail,
+    }
+
+
+def clock(value: Clock) -> dict[str, Any]:
+    """How a node's clock compares with the first node's; ``ahead_seconds`` null: nobody knows."""
+    return {
+        "node": value.node,
+        "reference": value.reference,
+        "ahead_seconds": _seconds(value.ahead),
+        "bounds_seconds": {"min": _seconds(value.least), "max": _seconds(value.most)},
+        "put_right_seconds": seconds(value.put_right),
     }
 
 

@@ -17,6 +17,7 @@ from observer.sinks.html_packets import PacketWords
 from observer.sinks.html_picture import axis_of, picture
 from observer.sinks.html_summary import code, moved, summary, title
 from observer.sinks.html_text import many, moment, safe, span, table
+from observer.sinks.sentences import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -193,6 +194,7 @@ def _basis(engine: Engine, report: Report, packets: PacketWords) -> str:
         )
         for span in engine.coverage.spans()
     ]
+    clocks = "".join(f"<li>{safe(clock(each))}</li>" for each in engine.coverage.clocks.values() if each.node != each.reference)
     malformed = ", ".join(f"{reason} {number}" for reason, number in sorted(engine.malformed.items()))
     used = sorted({flap.verdict.cause.value for flap in report.flaps})
     return (
@@ -200,6 +202,7 @@ def _basis(engine: Engine, report: Report, packets: PacketWords) -> str:
         f"{' Malformed: ' + safe(malformed) + '.' if malformed else ''}</p>"
         f"{_captures(packets)}"
         f"{table('When each source listened', ('node', 'source', 'from', 'to', 'state', 'lost'), rows) if rows else ''}"
+        f"{f'<h3>Clocks</h3><ul>{clocks}</ul>' if clocks else ''}"
         f"{''.join(_description(cause) for cause in used)}"
         f'<p class="soft">vrrp-observer {safe(observer.__version__)}. Client addresses and passwords are left out.</p>'
     )

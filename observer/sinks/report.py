@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TextIO
 
 from observer.model.flaps import BurstSeen, Elected, Flap, FlapJudged, FlapStage, ResetBurst, Storm, StormSeen
-from observer.sinks import encoding, text
+from observer.sinks import encoding, sentences, text
 from observer.sinks.text_timeline import timeline_line
 from observer.sinks.timeline import Timeline
 
@@ -58,6 +58,8 @@ class Report:
             "malformed": dict(sorted(engine.malformed.items())),
             "coverage": [encoding.span(span) for span in engine.coverage.spans()],
         }
+        if engine.coverage.clocks:
+            document["clocks"] = [encoding.clock(clock) for clock in engine.coverage.clocks.values()]
         json.dump(document, stream, indent=2)
         stream.write("\n")
 
@@ -75,6 +77,9 @@ class Report:
 
     def write_text(self, engine: Engine, stream: TextIO, *, colour: bool) -> None:
         """The story of every flap."""
+        stream.writelines(
+            sentences.clock(clock) + "\n" for clock in engine.coverage.clocks.values() if clock.node != clock.reference
+        )
         stream.writelines(text.election(event) + "\n" for event in self.elections)
         for flap in self.ordered():
             lines = text.story(flap, colour=colour, timeline=timeline_line(self.timeline, flap))
@@ -90,4 +95,4 @@ class Report:
             summary += f", {len(self.bursts)} reset burst{'s' if len(self.bursts) != 1 else ''}"
         if engine.malformed:
             summary += ", malformed: " + ", ".join(f"{reason} {n}" for reason, n in sorted(engine.malformed.items()))
-        stream.write(("\n" if self.elections or self.flaps or self.bursts else "") + summary + "\n")
+        stream.write(("\n" if self.elections or self.flaps or self.bursts or engine.coverage.clocks else "") + summary + "\n")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from observer.model.observations import (
     AddressChange,
     Advert,
+    Clock,
     FramesLost,
     LinkChange,
     LogEvent,
@@ -41,6 +42,8 @@ def sentence(observation: Observation) -> str:
             return f"malformed VRRP from {observation.router or 'unknown'}: {observation.reason}"
         case Advert():
             return f"advert of {observation.router}: VRID {observation.vrid}, priority {observation.priority}"
+        case Clock():
+            return clock(observation)
         case TcpSegments():
             span = duration(int(observation.times[-1]) - observation.time)
             return f"{len(observation)} TCP segments on {observation.interface or 'unknown'} within {span}, as columns"
@@ -48,3 +51,18 @@ def sentence(observation: Observation) -> str:
             named = ((field.name, getattr(observation, field.name)) for field in fields(observation))
             said = ", ".join(f"{name} {value}" for name, value in named if name not in ("time", "node") and value is not None)
             return f"{type(observation).__name__}: {said}"
+
+
+def clock(value: Clock) -> str:
+    """How a node's clock compares with the reference, and what was done about it."""
+    if value.ahead is None or value.least is None or value.most is None:
+        return f"the clock of {value.node} could not be compared with that of {value.reference}: too few packets seen at both"
+    way = "ahead of" if value.ahead >= 0 else "behind"
+    low, high = sorted((value.least, value.most), key=abs) if value.least * value.most > 0 else (value.least, value.most)
+    if value.ahead < 0 and value.least * value.most > 0:
+        low, high = abs(low), abs(high)
+    done = ": put right" if value.put_right else ""
+    return (
+        f"the clock of {value.node} is {duration(abs(value.ahead))} {way} that of {value.reference}"
+        f" (between {duration(low)} and {duration(high)}){done}"
+    )

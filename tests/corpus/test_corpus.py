@@ -15,7 +15,7 @@ VANTAGES = [(case, vantage) for case in CASES for vantage in case.vantages]
 
 
 UNDECIDED = {
-    "near-misses/stalled_for_good": "a keepalived that is frozen and does not come back leaves what a killed one leaves",
+    "near-misses/stalled_for_good": "no capture, log or address event shows the process of a keepalived that never comes back",
     "near-misses/foreign_same_address": "a foreign group with the same address looks like a member with another password",
 }
 """Cases of which not even all nodes together tell the cause: what is said of them may be wrong, but never with certainty."""

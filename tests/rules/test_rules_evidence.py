@@ -39,14 +39,36 @@ def test_a_node_that_is_never_seen_but_by_its_adverts_is_not_missed():
 
 
 def test_a_node_that_was_seen_all_the_time_is_missed():
-    assert verdict(talking(silent(), A, 0, 19)) == (Cause.NODE_LOST, Confidence.LIKELY)
+    vanished(talking(silent(), A, 0, 19))
+
+
+def vanished(trace):
+    """The node is gone, or its link: from elsewhere nobody can tell, and either way the move was right."""
+    (flap,) = flaps(trace)
+    assert (flap.verdict.cause, flap.verdict.warranted) == (Cause.UNEXPLAINED, Warranted.YES)
+    assert {spot for spot in flap.verdict.blind_spots if "would fit as well" in spot} == {
+        "node_lost would fit as well (possible)",
+        "link_down would fit as well (possible)",
+    }
+
+
+def test_a_node_whose_own_kernel_told_of_no_lost_link_is_lost():
+    trace = talking(silent(), A, 0, 19)
+    trace.items.append(replace_node(trace.address(-0.5, present=True, address=A, initial=True), "m0"))
+    trace.items.append(LinkChange(time=at(-0.4), node="m0", interface="eth0", up=True, mac=mac(A), initial=True))
+    assert verdict(trace) == (Cause.NODE_LOST, Confidence.LIKELY)
+
+
+def replace_node(trace, node):
+    """The last observation of a trace as another node's."""
+    return replace(trace.items.pop(), node=node)
 
 
 def test_a_question_that_is_repeated_got_no_answer():
     trace = silent()
     for number in range(3):
         trace.ask(B, A, 24 + number)
-    assert verdict(trace) == (Cause.NODE_LOST, Confidence.LIKELY)
+    vanished(trace)
 
 
 def test_a_question_asked_once_may_have_been_answered_where_we_do_not_listen():
@@ -271,4 +293,21 @@ def test_a_certain_verdict_is_not_said_of_a_copy():
     """Every frame twice, as at a mirror port: nothing changes."""
     trace = talking(silent(), A, 0, 19)
     trace.items += [replace(item, time=item.time + 40_000) for item in trace.items]
-    assert verdict(trace) == (Cause.NODE_LOST, Confidence.LIKELY)
+    vanished(trace)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_silence_in_which_nobody_took_over_may_have_been_ours(taken):
+    """In IPv6 nothing numbers the adverts: what was not heard may have been sent."""
+    trace = Trace(version=3, family=Family.IPV6).adverts(A6, 100, 0, 20)
+    if taken:
+        trace.adverts(B6, 90, 22.65, 4)
+    trace.adverts(A6, 100, 26.7, 30)
+    first = flaps(trace)[0]
+    assert first.verdict.cause is (Cause.DAEMON_STALLED if taken else Cause.UNEXPLAINED)
+
+
+@pytest.mark.parametrize(("gap", "cause"), [(0.000_03, Cause.LINK_DOWN), (0.000_58, Cause.CHECK_FAILED)])
+def test_two_resignations_that_waited_together_are_of_a_link_that_was_lost(gap, cause):
+    trace = Trace().adverts(A, 65, 0, 20).advert(A, 0, 19.9).advert(A, 0, 19.9 + gap).adverts(B, 60, 20.7, 30)
+    assert verdict(trace)[0] is cause
