@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from observer.model.time import SECOND
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -15,6 +17,9 @@ FLOWS = 65536
 
 MEMORY = 65536
 """Connections whose handshake and end are remembered. One more forgets the quarter that was silent for longest."""
+
+CLOSED = 300 * SECOND
+"""So long after its FIN a connection is no longer known: whoever sends then had not looked at it for minutes."""
 
 NEVER = np.iinfo(np.int64).min
 """A time before all others: not seen."""
@@ -156,6 +161,8 @@ class FlowMemory:
         self._finished: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._behind: NDArray[np.uint32] = np.empty(0, dtype=np.uint32)
         self._finisher: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
+        self._swept = NEVER
+        """When those closed long ago were last forgotten."""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -189,6 +196,11 @@ class FlowMemory:
         history.finished[found] = finishes.times[last[found]]
         history.behind[found] = finishes.behind[last[found]]
         history.finisher[found] = finishes.finisher[last[found]]
+        # Whether these are forgotten by now depends on where batches are cut.
+        gone = _closed_long_ago(history.opened, history.finished, asked.times)
+        history.opened[gone] = history.finished[gone] = NEVER
+        history.holder[gone] = history.finisher[gone] = 0
+        history.behind[gone] = 0
         return history
 
     def note(self, openings: Openings, finishes: Finishes) -> None:
@@ -204,9 +216,12 @@ class FlowMemory:
             self._holder[places] = openings.holder[rows]
         if len(finishes.keys):
             places, rows = _last_of_each(self._keys, finishes.keys)
+            gone = places[_closed_long_ago(self._opened[places], self._finished[places], finishes.times[rows])]
+            self._opened[gone], self._holder[gone] = NEVER, 0
             self._finished[places] = finishes.times[rows]
             self._behind[places] = finishes.behind[rows]
             self._finisher[places] = finishes.finisher[rows]
+        self._sweep(max(int(signs.times[-1]) for signs in (openings, finishes) if len(signs.times)))
         self._forget()
 
     def _first(self, openings: Openings) -> Openings:
@@ -218,7 +233,8 @@ class FlowMemory:
         places = places_of(self._keys, keys)
         fresh = np.ones(len(order), dtype=np.bool_)
         if len(self._keys):
-            fresh &= (places < 0) | (self._opened[places] == NEVER) | (self._sequence[places] != sequence)
+            gone = _closed_long_ago(self._opened[places], self._finished[places], openings.times[order])
+            fresh &= (places < 0) | (self._opened[places] == NEVER) | (self._sequence[places] != sequence) | gone
         # Memory is behind a connection's first answer in the batch only; behind the others is the one before.
         follows = keys[1:] == keys[:-1]
         fresh[1:] = np.where(follows, sequence[1:] != sequence[:-1], fresh[1:])
@@ -238,6 +254,13 @@ class FlowMemory:
         self._behind = np.insert(self._behind, places, 0)
         self._finisher = np.insert(self._finisher, places, 0)
 
+    def _sweep(self, now: int) -> None:
+        """Forget connections closed long ago: what is remembered is written down now and then."""
+        if self._swept != NEVER and now - self._swept < CLOSED // 10:
+            return
+        self._swept = now
+        self._keep(np.flatnonzero(~_closed_long_ago(self._opened, self._finished, np.full(len(self._keys), now))))
+
     def _forget(self) -> None:
         if len(self._keys) <= self.limit:
             return
@@ -245,10 +268,17 @@ class FlowMemory:
         order = np.argsort(last, kind="stable")
         gone = order[: len(order) - self.limit * 3 // 4]
         self.horizon = max(self.horizon, int(last[gone[-1]]))
-        kept = np.sort(order[len(gone) :])
+        self._keep(np.sort(order[len(gone) :]))
+
+    def _keep(self, kept: NDArray[np.int64]) -> None:
         self._keys, self._opened, self._sequence = self._keys[kept], self._opened[kept], self._sequence[kept]
         self._holder, self._finished = self._holder[kept], self._finished[kept]
         self._behind, self._finisher = self._behind[kept], self._finisher[kept]
+
+
+def _closed_long_ago(opened: NDArray[np.int64], finished: NDArray[np.int64], now: NDArray[np.int64]) -> NDArray[np.bool_]:
+    closed = (finished > NEVER) & (finished >= opened)
+    return closed & (now - np.where(closed, finished, now) > CLOSED)
 
 
 def _last_before(signs: Signs, asked: Signs) -> NDArray[np.int64]:

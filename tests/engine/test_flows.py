@@ -11,6 +11,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from observer.engine.flows import (
+    CLOSED,
     NEVER,
     Distinct,
     Finishes,
@@ -21,6 +22,7 @@ from observer.engine.flows import (
     flow_keys,
     service_keys,
 )
+from observer.model.time import SECOND
 
 KEYS = st.lists(st.integers(0, 12), max_size=60)
 CUTS = st.lists(st.integers(0, 60), max_size=8)
@@ -69,6 +71,7 @@ def test_keys_tell_connections_apart():
 
 
 EVENTS = st.lists(st.tuples(st.sampled_from("sfq"), st.integers(0, 4), st.integers(0, 2), st.integers(1, 5)), max_size=40)
+LONG = CLOSED // 2 + 1
 
 
 def told(events, cuts):
@@ -99,13 +102,47 @@ def told(events, cuts):
 def expected(events):
     opened, finished, answers = {}, {}, []
     for kind, key, number, time in events:
+        if kind == "s":
+            forget_closed(opened, finished, key, time)
         if kind == "s" and (key not in opened or opened[key][1] != number + 1):
             opened[key] = (time, number + 1)
         elif kind == "f":
+            forget_closed(opened, finished, key, time)
             finished[key] = (time, number, number + 1)
         elif kind == "q":
+            forget_closed(opened, finished, key, time)
             answers.append((*opened.get(key, (NEVER, 0)), *finished.get(key, (NEVER, 0, 0))))
     return answers
+
+
+def forget_closed(opened, finished, key, time):
+    if key in finished and finished[key][0] >= opened.get(key, (NEVER,))[0] and time - finished[key][0] > CLOSED:
+        finished.pop(key)
+        opened.pop(key, None)
+
+
+@how(max_examples=300)
+@given(EVENTS)
+def test_a_connection_is_known_for_minutes_after_its_end(events):
+    """Steps of half that time; each event in a batch of its own, which spans less."""
+    clock = itertools.accumulate(step // 3 * LONG + step for *_, step in events)
+    events = [(kind, key, number, time) for (kind, key, number, _), time in zip(events, clock, strict=True)]
+    answers, wanted = ([of_this(answer) for answer in found] for found in (told(events, range(len(events))), expected(events)))
+    assert answers == wanted
+
+
+def of_this(answer):
+    """Without the end of an earlier connection of the same ports."""
+    opened, holder, finished, *_ = answer
+    return answer if finished >= opened else (opened, holder)
+
+
+def test_what_was_closed_long_ago_takes_no_room():
+    memory = FlowMemory()
+    for begin in range(0, 3000, 100):
+        keys, times = np.arange(begin, begin + 100, dtype=np.uint64), np.arange(begin, begin + 100, dtype=np.int64) * SECOND
+        memory.note(Openings(keys, times, keys.astype(np.uint32), keys), Finishes(keys, times, keys.astype(np.uint32), keys))
+        assert len(memory) <= 100 + CLOSED // SECOND * 1.1
 
 
 @how(max_examples=300)
