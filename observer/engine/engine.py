@@ -88,6 +88,9 @@ CLAIMS = 8
 CONFLICT = 5
 """Intervals since another group's last advert in which it still has a part in what happens: one more than any backup waits."""
 
+GIVES_WAY = 1.5
+"""Intervals for which a router that was frozen or cut off claims the addresses: then it has heard who has them."""
+
 GROUPS = 4
 """Groups that share no address told apart within one VRID."""
 
@@ -555,7 +558,7 @@ class Engine:
                     if step.router is not None and step.router not in flap.contenders:
                         flap.contenders.append(step.router)
                 elif not (self._expected(group, step) or group.electing(step.time)):
-                    claimed = self._open(group, tracker.active, step.time)
+                    claimed = self._open(group, tracker.active, self._claimed_since(group, step))
                     claimed.current = claimed.former
                     claimed.contenders.append(step.router or "")
             case Action.NOTHING:
@@ -572,9 +575,17 @@ class Engine:
                 return True
             if step.router == flap.former and flap.taken_over is not None and flap.current == group.tracker.active:
                 runs = group.tracker.tracks[step.router or ""].runs
+                if runs[-1].first > flap.taken_over and step.time - runs[-1].first > GIVES_WAY * runs[-1].interval:
+                    return False
                 if not any(flap.taken_over < run.first < step.time and run.last < step.time for run in runs):
                     return True
         return False
+
+    def _claimed_since(self, group: _Group, step: Step) -> int:
+        """When a claim began that was expected to end at once, and did not."""
+        run = group.tracker.tracks[step.router or ""].runs[-1]
+        taken = [flap.taken_over for flap in group.flaps if flap.taken_over is not None and flap.former == step.router]
+        return run.first if any(time < run.first for time in taken) else step.time
 
     def _open(self, group: _Group, former: str | None, time: int) -> OpenFlap:
         for older in group.flaps:

@@ -12,7 +12,7 @@ from observer.model.observations import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
-from observer.rules.process import counts, unheard
+from observer.rules.process import counts, taken, unheard
 from observer.rules.view import FlapView
 
 LEAD = 2 * SECOND
@@ -42,6 +42,10 @@ def find(view: FlapView) -> Finding | str:
         return f"the kernel of {resignation.router} left the group of VRRP: the process had ended"
     back = view.came_back
     if back is None:
+        listens = taken(view, resignation.router)
+        if listens is not None and view.current != view.former:
+            group = "a FAULT of another member of a sync group leaves the same on the wire"
+            return Finding(Cause.ADDRESS_REMOVED, Confidence.POSSIBLE, (given_up, listens), (group,))
         return f"{resignation.router} did not come back"
     same = counts(view.held or back) and unheard(resignation, back) is not None
     if view.current != view.former:

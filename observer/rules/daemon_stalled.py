@@ -14,7 +14,8 @@ from observer.model.observations import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, stopped, unheard
-from observer.rules.silence import SILENT, fell_silent, was_away
+from observer.rules.rejected import unfounded
+from observer.rules.silence import SILENT, fell_silent, interrupted, was_away
 from observer.rules.view import FlapView, Run
 
 
@@ -22,7 +23,7 @@ def find(view: FlapView) -> Finding | str:
     """A frozen keepalived as the cause, or why not."""
     silent = fell_silent(view)
     if isinstance(silent, str):
-        return silent
+        return _went_on(view) or silent
     last, evidence = silent
     froze = view.logged(LogKind.TIMER_EXPIRED, begin=last.last + last.interval, end=view.now)
     if froze is not None and (froze.seconds or 0) * SECOND >= last.interval:
@@ -87,3 +88,21 @@ def _observer_froze(view: FlapView, last: Run) -> Evidence | None:
             whole = f"the whole node froze: the observer itself was not run for {duration(lag)}"
             return Evidence(sample.time - lag, whole, sample.node)
     return None
+
+
+def _went_on(view: FlapView) -> Finding | None:
+    """A frozen router goes on and claims the address, whose new owner it has not heard of yet."""
+    claim = unfounded(view)
+    before = None if isinstance(claim, str) else interrupted(view, claim.claimant)
+    if isinstance(claim, str) or before is None or not counts(before) or unheard(before, claim.claimant) != 0:
+        return None
+    router, gap = claim.claimant.router, duration(claim.claimant.first - before.last)
+    evidence = (
+        Evidence(before.last, f"{router} had fallen silent at priority {before.priority}, without a resignation", before.node),
+        Evidence(claim.claimant.first, f"it went on {gap} later, and claimed the address whose new owner was on schedule"),
+        Evidence(
+            claim.claimant.first,
+            f"it is the same process: the identification goes on from {before.last_ident} to {claim.claimant.first_ident}",
+        ),
+    )
+    return Finding(Cause.DAEMON_STALLED, Confidence.LIKELY, evidence)

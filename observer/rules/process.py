@@ -7,7 +7,8 @@ Routers that number otherwise, and IPv6, where there is none, tell nothing.
 from itertools import pairwise
 
 from observer.model.observations import HostSample
-from observer.model.time import MILLISECOND
+from observer.model.time import MILLISECOND, SECOND
+from observer.model.verdicts import Evidence
 from observer.rules.view import FlapView, Run
 
 FRESH = 8
@@ -15,6 +16,9 @@ FRESH = 8
 
 BURST = 20 * MILLISECOND
 """A thawed keepalived 2.2.7 sends the adverts that were due at once: five or six within 10 ms."""
+
+LISTENED = 3 * SECOND
+"""Adverts of so long went unrefused: a kernel refuses them once a second, whatever their rate (icmp_ratelimit of icmp(7))."""
 
 SLACK = 3
 """Adverts beyond its schedule that a router may have sent: it answers rivals at once, and a thawed one sends a burst."""
@@ -84,3 +88,18 @@ def stopped(view: FlapView, begin: int, end: int) -> HostSample | None:
         if after.running == before.running and (after.states or "")[-1:] in ("T", "t"):
             return after
     return None
+
+
+def taken(view: FlapView, router: str) -> Evidence | None:
+    """Whether the kernel of a router that gave up the address takes the new one's unicast adverts: a process still listens there.
+
+    Where none does, it answers them with ICMP, unless a firewall keeps it from that (``wire.icmp``).
+    """
+    start = view.taken_over
+    if start is None or view.current in (None, router) or view.life.refused_vrrp:
+        return None
+    sent = [run for run in view.runs.get(view.current or "", ()) if router in run.peers and run.last - start >= LISTENED]
+    if not sent:
+        return None
+    statement = f"the kernel of {router} did not refuse the adverts that were sent to it, as it does after a stop"
+    return Evidence(sent[-1].last, statement, sent[-1].node)

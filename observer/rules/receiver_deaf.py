@@ -6,14 +6,16 @@ all the same.
 What to do: look at the node's firewall for protocol 112, at the raw socket's receive queue and drops, and at what starves the
 process.
 
-Not to be confused with: `adverts_rejected` (the adverts differ), `partition` (they never arrived).
+Not to be confused with: `adverts_rejected` (the adverts differ), `partition` (they never arrived), `daemon_stalled` (the router
+had fallen silent itself, and claims the address when it goes on).
 """
 
 from itertools import pairwise
 
-from observer.model.time import SECOND
+from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.rejected import damaged, differences, unfounded
+from observer.rules.silence import interrupted
 from observer.rules.view import FlapView, Run
 
 
@@ -24,6 +26,9 @@ def find(view: FlapView) -> Finding | str:
     claim = unfounded(view)
     if isinstance(claim, str):
         return claim
+    before = interrupted(view, claim.claimant)
+    if before is not None:
+        return f"{claim.claimant.router} had fallen silent itself, {duration(claim.claimant.first - before.last)} earlier"
     reasons = differences(claim.owner, claim.claimant)
     if reasons:
         return f"the adverts differ: {'; '.join(reasons)}"

@@ -85,6 +85,23 @@ def vanished(view: FlapView, last: Run) -> Evidence | None:
     return Evidence(view.taken_over, f"nothing at all came from {last.router} any more, {expected}")
 
 
+def interrupted(view: FlapView, claimant: Run) -> Run | None:
+    """What the claimant had advertised before it fell silent itself, at this rank and without a resignation; None if it had not.
+
+    The router that lost the address to it had taken over only when that silence was long enough: nobody had outranked it.
+    """
+    held = view.held
+    earlier = [run for run in view.runs.get(claimant.router, ()) if run.last < claimant.first]
+    if held is None or not earlier:
+        return None
+    before = earlier[-1]
+    same = (before.priority, before.addresses) == (claimant.priority, claimant.addresses)
+    owner = [run for run in view.runs.get(held.router, ()) if before.last < run.first <= claimant.first]
+    if not same or not owner or owner[0].first - before.last < SILENT * before.interval:
+        return None
+    return before
+
+
 def timely(view: FlapView, last: Run) -> bool:
     """Whether the new router took over just when its patience ended, counted from the last advert that was heard here.
 

@@ -12,7 +12,7 @@ from observer.model.observations import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
-from observer.rules.process import resigned_after_gap, restarted, unheard
+from observer.rules.process import resigned_after_gap, restarted, taken, unheard
 from observer.rules.view import FlapView, Run
 
 REMOVAL_LEAD = 2 * SECOND
@@ -77,6 +77,8 @@ def find(view: FlapView) -> Finding | str:
             tuple(evidence),
             ("an advert right before the resignation was not heard: if it had priority 0 as well, this was a FAULT",),
         )
+    if (listens := taken(view, resignation.router)) is not None:
+        return Finding(Cause.STOPPED, Confidence.POSSIBLE, tuple(evidence), (listens.statement,))
     return Finding(
         Cause.STOPPED,
         Confidence.LIKELY,

@@ -158,6 +158,9 @@ class Lab:
             self._start_taps(host)
         if self._capture is not None:
             self._tap(HUB, ["-i", "br0"], self.out / "span.pcap")
+        for node in absent:
+            # It is installed there: an agent reads its configuration.
+            self.keepalived(node).write_configuration()
         for service in (self._apiservers, self._haproxies, self._keepaliveds):
             for node in MASTERS:
                 if service is not self._keepaliveds or node not in absent:

@@ -29,6 +29,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 BASELINE = 3
 WEAK = "unexplained"
 
+ALIKE = {"address_removed": {"stopped"}}
+"""What a cause looks like from elsewhere, where its router does not come back: said as likely at most."""
+
 
 def played(scenario: Scenario, out: Path) -> dict[str, list[Flap]]:
     """What the agents said of it; a node that loses its power takes its agent along."""
@@ -44,7 +47,12 @@ def played(scenario: Scenario, out: Path) -> dict[str, list[Flap]]:
         time.sleep(2)
         survivors = {node: agent for node, agent in agents.items() if agent.stop() != -signal.SIGKILL}
         assert {node: agent.errors.read_text() for node, agent in survivors.items()} == dict.fromkeys(survivors, "")
-        return {node: agent.flaps() for node, agent in survivors.items()}
+        return {node: ours(agent.flaps(), scenario) for node, agent in survivors.items()}
+
+
+def ours(flaps: list[Flap], scenario: Scenario) -> list[Flap]:
+    """Those of the address: a foreign group has flaps of its own."""
+    return [flap for flap in flaps if scenario.setting.vip in flap["addresses"]]
 
 
 def replayed(out: Path, *nodes: str) -> list[Flap]:
@@ -92,12 +100,13 @@ def tell(name: str, scenario: Scenario, pairs: dict[str, list[Pair]], together: 
 def test_live_as_in_its_replay(name: str, tmp_path: Path) -> None:
     scenario = SCENARIOS[name]
     live = played(scenario, tmp_path)
-    pairs = {node: paired(flaps, replayed(tmp_path, node)) for node, flaps in live.items()}
-    together = replayed(tmp_path, *MASTERS)
+    pairs = {node: paired(flaps, ours(replayed(tmp_path, node), scenario)) for node, flaps in live.items()}
+    together = ours(replayed(tmp_path, *MASTERS), scenario)
     tell(name, scenario, pairs, together)
     flaps = [flap for flaps in live.values() for flap in flaps]
     certain = {flap["cause"] for flap in (*flaps, *together) if flap["confidence"] == "certain"}
     assert certain <= set(scenario.causes)
     assert [said(pair.live) + " / " + said(pair.replayed) for each in pairs.values() for pair in each if contradicts(pair)] == []
     causes = {flap["cause"] for flap in (*flaps, *together)}
-    assert set(scenario.causes[:1]) <= causes <= {*scenario.causes, WEAK}
+    alike = set().union(*(ALIKE.get(cause, set()) for cause in scenario.causes))
+    assert set(scenario.causes[:1]) <= causes <= {*scenario.causes, *alike, WEAK}

@@ -7,7 +7,17 @@ from dataclasses import replace
 import pytest
 from traces import A6, B6, A, B, C, Trace, at, flaps, mac
 
-from observer.model.observations import Family, GroupLeft, LinkChange, LogEvent, LogKind, Malformed, Neighbour, NeighbourKind
+from observer.model.observations import (
+    Family,
+    GroupLeft,
+    LinkChange,
+    LogEvent,
+    LogKind,
+    Malformed,
+    Neighbour,
+    NeighbourKind,
+    Refused,
+)
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.rules.rejected import OF_THE_SENDER
 from observer.wire.errors import Reason
@@ -311,3 +321,60 @@ def test_a_silence_in_which_nobody_took_over_may_have_been_ours(taken):
 def test_two_resignations_that_waited_together_are_of_a_link_that_was_lost(gap, cause):
     trace = Trace().adverts(A, 65, 0, 20).advert(A, 0, 19.9).advert(A, 0, 19.9 + gap).adverts(B, 60, 20.7, 30)
     assert verdict(trace)[0] is cause
+
+
+def thawed(*, ident_gap=0, silent=8):
+    """The better of equals is frozen; when it goes on, it claims the address of the new owner, which is on schedule."""
+    trace = Trace(ident=1000).adverts(C, 100, 0, 20).adverts(A, 100, 22.6, 6)
+    begin = 19 + silent
+    for _ in range(ident_gap):
+        trace.advert(C, 100, begin - 1, heard=False)
+    return trace.adverts(C, 100, begin + 0.1, 30)
+
+
+def test_a_frozen_router_that_goes_on_was_not_deaf():
+    first, second = flaps(thawed())
+    assert (first.verdict.cause, first.former, first.current) == (Cause.DAEMON_STALLED, C, A)
+    assert (second.verdict.cause, second.former, second.current) == (Cause.DAEMON_STALLED, A, C)
+    assert second.verdict.confidence is Confidence.LIKELY
+
+
+def test_one_that_had_gone_on_unheard_was_not_frozen():
+    """Its identification has moved on: the link between them was broken."""
+    assert all(flap.verdict.cause is not Cause.DAEMON_STALLED for flap in flaps(thawed(ident_gap=7)))
+
+
+def gave_up(*, refused=False, here=B):
+    """In unicast, A resigns once, and B takes over and sends it its adverts."""
+    trace = Trace(members=(A, B, C), here=here).adverts(A, 100, 0, 20).resign(A, 19.5).adverts(B, 100, 20.2, 30)
+    if refused:
+        for number in range(20):
+            trace.items.append(Refused(time=at(20.3 + number), node=trace.node, interface=trace.interface, router=A))
+    return trace
+
+
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [
+        (gave_up(), (Cause.UNEXPLAINED, Confidence.POSSIBLE)),
+        (gave_up(refused=True), (Cause.STOPPED, Confidence.CERTAIN)),
+        (gave_up(here=C), (Cause.STOPPED, Confidence.LIKELY)),
+    ],
+    ids=["its kernel takes adverts", "its kernel refuses them", "seen where they do not pass"],
+)
+def test_after_a_stop_the_kernel_refuses_adverts(trace, expected):
+    """One resignation is a stop, unless a process still listens there."""
+    assert verdict_of_first(trace) == expected
+
+
+def test_a_former_router_that_goes_on_claiming_is_another_flap():
+    """C gave way to the better A; some seconds later it claims the address again, and hears nobody."""
+    trace = Trace(ident=0).adverts(C, 100, 0, 20).adverts(A, 101, 19.4, 40).adverts(C, 100, 28.2, 6)
+    first, second = flaps(trace)
+    assert (first.verdict.cause, first.current) == (Cause.PREEMPTED, A)
+    assert (second.time, second.former, second.current) == (at(28.2), A, A)
+
+
+def test_one_that_claims_once_more_when_it_comes_back_is_none():
+    trace = Trace(ident=0).adverts(C, 100, 0, 20).adverts(A, 101, 19.4, 40).adverts(C, 100, 28.2, 2)
+    assert len(flaps(trace)) == 1
