@@ -35,6 +35,11 @@ def flow_keys(clients: NDArray[np.uint64], ports: NDArray[np.uint16], service: N
     return _mixed(clients ^ _mixed(service ^ ports.astype(np.uint64)))
 
 
+def connection_keys(flows: NDArray[np.uint64], opened: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """One word for each of several connections that used the same ports in turn, by when it was opened (``NEVER``: not seen)."""
+    return np.where(opened == NEVER, flows, _mixed(flows ^ opened.astype(np.uint64)))
+
+
 def service_keys(words: tuple[int, int], ports: NDArray[np.uint16]) -> NDArray[np.uint64]:
     """One word for each pair of a virtual address and one of its ports."""
     address = client_keys(np.array([words], dtype=np.uint64))

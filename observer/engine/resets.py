@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from observer.engine.flows import NEVER, Finishes, FlowMemory, Openings, Signs, client_keys, flow_keys, service_keys
+from observer.engine.flows import (
+    NEVER,
+    Finishes,
+    FlowMemory,
+    History,
+    Openings,
+    Signs,
+    client_keys,
+    connection_keys,
+    flow_keys,
+    service_keys,
+)
 from observer.model.flaps import ResetReason
 
 if TYPE_CHECKING:
@@ -82,7 +93,9 @@ def sort_out(
     reasons[aborted] = _CODE[ResetReason.ABORTED]
     if bare.any():
         asked = Signs(flows[bare], times[bare])
-        reasons[bare] = _bare(asked, macs[bare], segments.sequence[out][bare], openings, finishes, memory, gained)
+        history = memory.before(asked, openings, finishes)
+        reasons[bare] = _bare(history, macs[bare], segments.sequence[out][bare], memory, gained)
+        flows[bare] = connection_keys(flows[bare], history.opened)
     memory.note(openings, finishes)
 
     here = client_keys(segments.sources[into])
@@ -105,11 +118,9 @@ def sort_out(
 
 
 def _bare(
-    asked: Signs,
+    history: History,
     macs: NDArray[np.uint64],
     sequence: NDArray[np.uint32],
-    openings: Openings,
-    finishes: Finishes,
     memory: FlowMemory,
     gained: int | None,
 ) -> NDArray[np.uint8]:
@@ -120,7 +131,6 @@ def _bare(
     address had it before it moved. Redirect lost: the holder itself opened it since. Where no handshake was seen, it was orphaned
     if the address moved lately and nothing since then was forgotten; else there is no telling.
     """
-    history = memory.before(asked, openings, finishes)
     since = gained if gained is not None else NEVER
     opened = history.opened > NEVER
     # Nothing follows a FIN, so the client had acknowledged it, or a little less. Far from it is another connection of the same
@@ -130,7 +140,7 @@ def _bare(
     elsewhere = (opened & _another(history.holder, macs)) | (finished & _another(history.finisher, macs))
     unheard = _another(history.finisher, macs) & (short > 0)
     remembered = gained is not None and memory.horizon < gained
-    reasons = np.full(len(asked.keys), _CODE[ResetReason.UNATTRIBUTED], dtype=np.uint8)
+    reasons = np.full(len(opened), _CODE[ResetReason.UNATTRIBUTED], dtype=np.uint8)
     if remembered:
         reasons[~opened] = _CODE[ResetReason.ORPHANED]
     reasons[opened] = _CODE[ResetReason.REDIRECT_LOST]

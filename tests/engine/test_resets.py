@@ -163,6 +163,18 @@ def test_a_connection_counts_once_however_often_it_is_reset():
     assert (flap.connections.reset, flap.connections.clients) == (5, 1)
 
 
+def test_ports_used_again_are_another_connection():
+    """Misdirected clients connect to the loser of an election, and are reset once more when they find the new holder."""
+    trace = moved()
+    for number in range(5):
+        bare(trace, B, 24 + number / 10, port=40000 + number)
+        handshake(trace, C, 25 + number / 10, port=40000 + number, sequence=99)
+        bare(trace, B, 29 + number / 10, port=40000 + number)
+        bare(trace, B, 29.01 + number / 10, port=40000 + number)
+    (flap,) = flaps(trace)
+    assert flap.connections.reset == 10
+
+
 def test_late_resets_count_until_the_close_and_the_next_flap():
     trace = moved().adverts(B, 60, 82.766, 20)
     bare(trace, B, 80, port=40001)

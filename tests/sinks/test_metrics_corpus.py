@@ -45,7 +45,7 @@ NAMED = {
 """Metrics that no recorded case can move, and the test in test_metrics.py that does."""
 
 RARE = {
-    "vrrp_flaps_open": "check_failed/backends_blocked",
+    "vrrp_flaps_open": "stopped/frr_v6",
     "vrrp_reset_bursts_total": "check_failed/haproxy_killed",
     "vrrp_malformed_adverts_total": "adverts_rejected/checksum",
     "vrrp_router_local": "preempted/frr_v6",
