@@ -34,10 +34,12 @@ def replayed(*paths: Path) -> dict[str, Any]:
     return document
 
 
-def played(setting: Setting, steps: Callable[[Lab], Any], out: Path, *, clients: int = 0, after: float = 6) -> dict[str, Any]:
+def played(
+    setting: Setting, steps: Callable[[Lab], Any], out: Path, *, clients: int = 0, absent: tuple[str, ...] = (), after: float = 6
+) -> dict[str, Any]:
     """What the agents of a lab said of its flaps; their recordings are below `out`."""
     with Lab(setting, out) as lab:
-        lab.start()
+        lab.start(absent=absent)
         agents = {node: Agent(lab, node, "--recordings", str(out / "recordings" / node)).start() for node in MASTERS}
         lab.wait_active()
         for agent in agents.values():
@@ -71,7 +73,7 @@ def check(said: dict[str, Any], out: Path) -> None:
 @pytest.mark.parametrize("name", QUICK)
 def test_a_recording_replays_to_what_the_agent_said(name: str, tmp_path: Path) -> None:
     scenario = SCENARIOS[name]
-    said = played(scenario.setting, scenario.steps, tmp_path, clients=scenario.clients)
+    said = played(scenario.setting, scenario.steps, tmp_path, clients=scenario.clients, absent=scenario.absent)
     assert all(flaps for flaps, _ in said.values())
     check(said, tmp_path)
 
@@ -80,7 +82,7 @@ def test_a_recording_replays_to_what_the_agent_said(name: str, tmp_path: Path) -
 @pytest.mark.parametrize("name", SLOW)
 def test_so_does_that_of_any_scenario(name: str, tmp_path: Path) -> None:
     scenario = SCENARIOS[name]
-    check(played(scenario.setting, scenario.steps, tmp_path, clients=scenario.clients), tmp_path)
+    check(played(scenario.setting, scenario.steps, tmp_path, clients=scenario.clients, absent=scenario.absent), tmp_path)
 
 
 @pytest.mark.slow
