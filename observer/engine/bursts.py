@@ -102,6 +102,12 @@ class _Burst:
         if len(resets):
             self.clients.add(resets.clients, resets.times)
 
+    def crowd(self, beyond: NDArray[np.int64]) -> None:
+        """Count, by reason, what there was no room for."""
+        for reason, number in zip(REASONS, beyond.tolist(), strict=True):
+            if number and reason in self.flows:
+                self.flows[reason].beyond += number
+
     @property
     def connections(self) -> dict[ResetReason, int]:
         return {reason: len(self.flows[reason]) for reason in ResetReason if reason in self.flows}
@@ -125,6 +131,8 @@ class Bursts:
         """By second of the clock that was not told yet: segments for each of ``REASONS``."""
         self._waiting: list[_Resets] = []
         """The resets of these that no flap accounts for."""
+        self._beyond = np.zeros(len(REASONS), np.int64)
+        """Of these, by reason, what there was no room for: counted with each segment, as in ``Distinct``."""
         self._before = _NONE
         """Those of the last second told, while no burst is under way: a burst need not begin with a second of the clock."""
         self._burst: _Burst | None = None
@@ -156,7 +164,9 @@ class Bursts:
             resets = _Resets(control.times, control.flows, control.clients, control.reasons).rows(counted)
             self._waiting.append(resets)
             if sum(map(len, self._waiting)) > FLOWS:
-                self._waiting = [_joined(self._waiting).first().rows(slice(FLOWS))]
+                different = _joined(self._waiting).first()
+                self._waiting = [different.rows(slice(FLOWS))]
+                self._beyond += np.bincount(different.reasons[FLOWS:], minlength=len(REASONS))
         self._next = first if self._next is None else min(first, self._next)
 
     def tick(
@@ -192,6 +202,8 @@ class Bursts:
                 quiet = end - self._busy >= QUIET or (last and not self._counts)
                 if quiet or flap is not None or end - self._began >= LONGEST:
                     burst.add(told.within(begin, second + 1))
+                    burst.crowd(self._beyond)
+                    self._beyond[:] = 0
                     if flap is None or burst.span[0] < flap:
                         events.append(BurstSeen(end, _judged(burst, end, router, addresses, service)))
                     self._burst, free = None, second + 1

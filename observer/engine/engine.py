@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from observer.engine.agenda import Agenda
 from observer.engine.batches import Gathered, joined
-from observer.engine.bursts import Bursts
 from observer.engine.cost import established
 from observer.engine.coverage import Coverage
-from observer.engine.flaps import CONTEST, SETTLING, OpenFlap, healed
+from observer.engine.flaps import SETTLING, OpenFlap, healed
 from observer.engine.flows import FlowMemory
+from observer.engine.groups import Group, Groups
 from observer.engine.hosts import Hosts
 from observer.engine.journal import Journal
 from observer.engine.judge import BRIEF, dual_active, fell, judge, misdirections, outage, served_again
@@ -22,10 +21,8 @@ from observer.engine.resignations import Resignations
 from observer.engine.samples import Samples
 from observer.engine.service import Service
 from observer.engine.states import Action
-from observer.engine.storms import Storms
 from observer.engine.vantage import Vantage
 from observer.engine.views import Views, serving, together
-from observer.engine.virtual_router import Step, VirtualRouterTracker
 from observer.model.flaps import (
     ActiveChanged,
     Elected,
@@ -34,13 +31,11 @@ from observer.model.flaps import (
     FlapJudged,
     FlapStage,
     FlapWithdrawn,
-    VirtualRouter,
 )
 from observer.model.observations import (
     AddressChange,
     Advert,
     Clock,
-    Family,
     FramesLost,
     GroupLeft,
     HostSample,
@@ -59,13 +54,11 @@ from observer.model.verdicts import Confidence, Warranted
 from observer.rules.process import FRESH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from observer.engine.views import Explain
+    from observer.engine.virtual_router import Step, VirtualRouterTracker
     from observer.rules.view import Outside, Run
-
-VIRTUAL_ROUTERS = 512
-"""Virtual routers followed at once: two VRIDs' worth of one segment in both families. Further ones are counted only."""
 
 ADDRESSES = 1024
 """Virtual addresses whose TCP is followed."""
@@ -76,12 +69,6 @@ START = 5 * SECOND
 FLAPS = 16
 """Flaps of one virtual router watched at once; a storm turns every few seconds, and a flap is watched for a minute."""
 
-NO_VRRP = 0
-"""Stands for the VRID of an address that no virtual router has; VRIDs are 1 to 255 (RFC 9568 5.2.3)."""
-
-WANDERING = 64
-"""Addresses without VRRP whose moves are followed on one interface."""
-
 CLAIMS = 8
 """Claims of one virtual router's addresses that wait for an explanation at once."""
 
@@ -90,45 +77,6 @@ CONFLICT = 5
 
 GIVES_WAY = 1.5
 """Intervals for which a router that was frozen or cut off claims the addresses: then it has heard who has them."""
-
-GROUPS = 4
-"""Groups that share no address told apart within one VRID."""
-
-
-@dataclass(slots=True, eq=False)
-class _Group:
-    """A virtual router with its open flaps, newest last."""
-
-    tracker: VirtualRouterTracker
-    flaps: list[OpenFlap] = field(default_factory=list)
-    elected: int | None = None
-    """When its first Active Router was elected, unless that had been Active before the observation."""
-    claims: list[Outside] = field(default_factory=list)
-    """Claims with no VRRP behind them, so far, and not yet looked into."""
-    bursts: Bursts = field(default_factory=Bursts)
-    storms: Storms = field(default_factory=Storms)
-
-    @property
-    def deadline(self) -> int | None:
-        """When it wants to be called next, or None."""
-        times = [self.tracker.deadline(), *(flap.deadline for flap in self.flaps)]
-        times += [claim.time + self.patience for claim in self.claims]
-        return min((time for time in times if time is not None), default=None)
-
-    @property
-    def open(self) -> OpenFlap | None:
-        """The flap to which resets belong now: the newest, until it is closed."""
-        return self.flaps[-1] if self.flaps and self.flaps[-1].ended is None else None
-
-    def electing(self, time: int) -> bool:
-        """Whether the first election may still be contested: several routers that start together claim the addresses at once."""
-        return self.elected is not None and time - self.elected < CONTEST
-
-    @property
-    def patience(self) -> int:
-        """How long a claim waits for an advert that explains it, and for the Active Router to go on."""
-        last = self.tracker.last
-        return max(2 * SECOND, 3 * last.interval if last is not None else 0)
 
 
 class Engine:
@@ -146,13 +94,10 @@ class Engine:
         self.adverts = 0
         self.overflow = 0
         """Adverts of virtual routers beyond the limit."""
-        self._groups: dict[VirtualRouter, list[_Group]] = {}
-        """By virtual router; more than one where groups that share no address use the same VRID on a segment."""
-        self._agenda: Agenda[_Group] = Agenda()
-        self._seconds: Agenda[_Group] = Agenda()
+        self._groups = Groups()
+        self._agenda: Agenda[Group] = Agenda()
+        self._seconds: Agenda[Group] = Agenda()
         """When seconds end in which there were resets. These wait with the segments for what is not told in a hurry."""
-        self._names: dict[tuple[str, VirtualRouter], VirtualRouter] = {}
-        """Node and virtual router as seen there to the name under which it is followed."""
         self._services: dict[str, Service] = {}
         self._gathered = Gathered()
         self._flows = FlowMemory()
@@ -172,7 +117,7 @@ class Engine:
     @property
     def watched(self) -> frozenset[str]:
         """Addresses whose TCP matters: virtual addresses and the routers' own. Grows as adverts are heard."""
-        routers = (router for group in self._all() for router in group.tracker.tracks)
+        routers = (router for group in self._groups.all() for router in group.tracker.tracks)
         return frozenset(self._services) | frozenset(routers)
 
     @property
@@ -183,10 +128,7 @@ class Engine:
     @property
     def trackers(self) -> Iterable[VirtualRouterTracker]:
         """Every virtual router heard of."""
-        return (group.tracker for group in self._all() if group.tracker.tracks)
-
-    def _all(self) -> Iterator[_Group]:
-        return (group for groups in self._groups.values() for group in groups)
+        return (group.tracker for group in self._groups.all() if group.tracker.tracks)
 
     def observe(self, observation: Observation) -> list[Event]:
         """Take one observation; deadlines before it fire first, at their own time."""
@@ -228,7 +170,10 @@ class Engine:
         return events
 
     def advance(self, now: int) -> list[Event]:
-        """Fire every deadline up to ``now``, each at its own time and in order."""
+        """Fire every deadline up to ``now``, each at its own time and in order.
+
+        Segments on which none of them depends, and the sums of resets that they belong to, may wait for a second more.
+        """
         if self._gathered and not self._due(now) and now < self._gathered.ripe:
             self._now = max(now, self._now or now)
             return []
@@ -273,8 +218,8 @@ class Engine:
             return False
         match observation:
             case Advert():
-                groups = self._groups.get(self._key(observation), ())
-                return len(groups) == 1 and groups[0].tracker.repeated(observation)
+                only = self._groups.only(observation)
+                return only is not None and only.tracker.repeated(observation)
             case Neighbour():
                 told = observation.kind is NeighbourKind.ANNOUNCEMENT or self._hosts.get(observation.target) is not None
                 return not (told or self._outsiders.unnamed)
@@ -292,7 +237,7 @@ class Engine:
         """Judge what is still open with what was seen, and close it."""
         events = self._segments()
         events += self._advance(self._now or 0)
-        for group in self._all():
+        for group in self._groups.all():
             events += self._summed(group, self._now or 0, last=True)
             for flap in list(group.flaps):
                 events += self._judge(group, flap, self._now or flap.time, last=True)
@@ -317,7 +262,7 @@ class Engine:
             part, whole = _cut(whole, deadline)
             self._hosts.segments(part, {port for service in self._services.values() for port in service.ports})
             self._outsiders.segments(part)
-            routers = [router for group in self._all() for router in group.tracker.tracks]
+            routers = [router for group in self._groups.all() for router in group.tracker.tracks]
             for number, node in enumerate(nodes):
                 mine, nodes[number] = _cut(node, deadline)
                 if len(mine):
@@ -332,7 +277,7 @@ class Engine:
         marks = service.segments(part)
         if marks is None:
             return
-        groups = [group for group in self._all() if address in group.tracker.addresses]
+        groups = [group for group in self._groups.all() if address in group.tracker.addresses]
         group = next((group for group in groups if group.open), groups[0] if groups else None)
         flap = group.open if group is not None else None
         control = sort_out(part, marks, service.words, self._flows, flap.opened if flap is not None else None)
@@ -348,7 +293,7 @@ class Engine:
         events = [event for group in self._seconds.due(now) for event in self._summed(group, now)]
         return sorted(events, key=lambda event: event.time)
 
-    def _summed(self, group: _Group, now: int, *, last: bool = False) -> list[Event]:
+    def _summed(self, group: Group, now: int, *, last: bool = False) -> list[Event]:
         """The resets of the seconds that are over."""
         services = serving(self._services, group.tracker.addresses)
         events = group.bursts.tick(
@@ -365,7 +310,7 @@ class Engine:
     def _advert(self, advert: Advert) -> list[Event]:
         self.adverts += 1
         self._vantage.advert(advert)
-        group = self._group(advert)
+        group = self._groups.of(advert)
         if group is None:
             self.overflow += 1
             return []
@@ -378,55 +323,16 @@ class Engine:
                 self._services[address] = Service(address)
         events = [event for step in steps for event in self._stepped(group, step)]
         self._conflict(group, advert)
-        for each in self._groups[group.tracker.virtual_router]:
+        for each in self._groups.within(group.tracker.virtual_router):
             while len(each.flaps) > FLAPS:
                 # Their windows are cut short.
                 events += self._judge(each, each.flaps[0], advert.time, last=True)
             self._agenda.set(each, each.deadline)
         return events
 
-    def _group(self, advert: Advert) -> _Group | None:
-        """The group of routers that an advert belongs to: its router is one of them, or it has an address of theirs."""
-        key = self._key(advert)
-        groups = self._groups.get(key)
-        if groups is None:
-            if len(self._groups) >= VIRTUAL_ROUTERS:
-                return None
-            groups = self._groups[key] = []
-        for group in groups:
-            if advert.router in group.tracker.tracks:
-                return group
-        for group in groups:
-            if not group.tracker.addresses or not advert.addresses or set(advert.addresses) & set(group.tracker.addresses):
-                return group
-        if len(groups) >= GROUPS:
-            return None
-        groups.append(_Group(VirtualRouterTracker(key)))
-        return groups[-1]
-
-    def _key(self, advert: Advert) -> VirtualRouter:
-        """Which virtual router an advert is about: nodes on one segment may call it by other interface names."""
-        here = VirtualRouter(advert.vrid, advert.family, advert.interface)
-        seen = advert.node, here
-        known = self._names.get(seen)
-        if known is None:
-            elsewhere = (key for key in self._groups if self._same_segment(key, advert))
-            known = here if here in self._groups else next(elsewhere, here)
-            if len(self._names) < VIRTUAL_ROUTERS:
-                self._names[seen] = known
-        return known
-
-    def _same_segment(self, key: VirtualRouter, advert: Advert) -> bool:
-        """Whether a virtual router seen by other nodes only is the one that an advert is about."""
-        if (key.vrid, key.family) != (advert.vrid, advert.family):
-            return False
-        if any(node == advert.node for (node, _), name in self._names.items() if name == key):
-            return False
-        return any(advert.router in group.tracker.tracks for group in self._groups[key])
-
-    def _conflict(self, group: _Group, advert: Advert) -> None:
+    def _conflict(self, group: Group, advert: Advert) -> None:
         """Two groups use one VRID on one segment: one flap of the older group for as long as both go on."""
-        groups = self._groups[group.tracker.virtual_router]
+        groups = self._groups.within(group.tracker.virtual_router)
         if len(groups) == 1 or advert.priority == 0:
             return
         for other in groups:
@@ -439,9 +345,9 @@ class Engine:
                 flap.current = flap.former
                 flap.foreign = foreign.tracker.active
 
-    def _under_way(self, group: _Group, time: int) -> OpenFlap | None:
+    def _under_way(self, group: Group, time: int) -> OpenFlap | None:
         """The open flap of a conflict of VRIDs that a group is party to, while another group goes on."""
-        others = [other for other in self._groups[group.tracker.virtual_router] if other is not group]
+        others = self._groups.beside(group)
         lasts = [other.tracker.last for other in others]
         if not any(last is not None and time - last.time <= CONFLICT * last.interval for last in lasts):
             return None
@@ -451,7 +357,7 @@ class Engine:
         """Somebody has an address: for a virtual router's that waits for an explanation; another's may have moved there."""
         if claim is None:
             return
-        groups = [group for group in self._all() if claim.address in group.tracker.addresses and group.tracker.tracks]
+        groups = [group for group in self._groups.all() if claim.address in group.tracker.addresses and group.tracker.tracks]
         for group in groups:
             if len(group.claims) < CLAIMS:
                 group.claims.append(claim)
@@ -462,23 +368,17 @@ class Engine:
         if since is None or claim.time - since < START:
             # Adverts that would explain it may not have been heard yet.
             return
-        router = VirtualRouter(NO_VRRP, Family.IPV6 if ":" in claim.address else Family.IPV4, interface)
-        wandering = self._groups.setdefault(router, [])
-        held = [each for each in wandering if claim.address in each.tracker.addresses]
-        if not held and len(wandering) < WANDERING:
-            held = [_Group(VirtualRouterTracker(router))]
-            held[0].tracker.addresses = (claim.address,)
-            wandering += held
-            if len(self._services) < ADDRESSES:
-                self._services.setdefault(claim.address, Service(claim.address))
-        for group in held:
+        held, new = self._groups.wandering(claim.address, interface)
+        if new and len(self._services) < ADDRESSES:
+            self._services.setdefault(claim.address, Service(claim.address))
+        if held is not None:
             former, current = moved
-            flap = self._open(group, self._outsiders.name(former), claim.time)
+            flap = self._open(held, self._outsiders.name(former), claim.time)
             flap.taken(claim.time, self._outsiders.name(current) or "")
             flap.outside, flap.holders = claim, moved
-            self._agenda.set(group, group.deadline)
+            self._agenda.set(held, held.deadline)
 
-    def _own(self, group: _Group, claim: Outside) -> bool:
+    def _own(self, group: Group, claim: Outside) -> bool:
         """Whether a claim may be VRRP's: by the Active Router or a party to an open flap; a node not placed may be anybody's."""
         tracker = group.tracker
         parties = {tracker.active}
@@ -499,7 +399,7 @@ class Engine:
             return any(not self._ownership.lacks(claim.node, party or "") for party in parties)
         return owners.get(tracker.active or "") in (None, claim.node)
 
-    def _look_into(self, group: _Group, now: int) -> None:
+    def _look_into(self, group: Group, now: int) -> None:
         """Claims whose time is up: still unexplained, and the Active Router went on, they are flaps."""
         due = [claim for claim in group.claims if claim.time + group.patience <= now]
         group.claims = [claim for claim in group.claims if claim not in due]
@@ -517,7 +417,7 @@ class Engine:
             flap = self._open(group, group.tracker.active, claim.time)
             flap.current, flap.outside = flap.former, claim
 
-    def _stepped(self, group: _Group, step: Step) -> list[Event]:
+    def _stepped(self, group: Group, step: Step) -> list[Event]:
         tracker = group.tracker
         flap = group.flaps[-1] if group.flaps else None
         if step.action not in (Action.ELECT, Action.RESIGN, Action.NOTHING) and (conflict := self._under_way(group, step.time)):
@@ -565,7 +465,7 @@ class Engine:
                 pass
         return []
 
-    def _expected(self, group: _Group, step: Step) -> bool:
+    def _expected(self, group: Group, step: Step) -> bool:
         """Whether a claim by a router that the Active one outranks is the end of a flap rather than one of its own.
 
         The loser of an election goes on for some milliseconds; a router that was frozen or cut off claims once more.
@@ -581,13 +481,13 @@ class Engine:
                     return True
         return False
 
-    def _claimed_since(self, group: _Group, step: Step) -> int:
+    def _claimed_since(self, group: Group, step: Step) -> int:
         """When a claim began that was expected to end at once, and did not."""
         run = group.tracker.tracks[step.router or ""].runs[-1]
         taken = [flap.taken_over for flap in group.flaps if flap.taken_over is not None and flap.former == step.router]
         return run.first if any(time < run.first for time in taken) else step.time
 
-    def _open(self, group: _Group, former: str | None, time: int) -> OpenFlap:
+    def _open(self, group: Group, former: str | None, time: int) -> OpenFlap:
         for older in group.flaps:
             if older.ended is None:
                 older.ended = time
@@ -602,7 +502,7 @@ class Engine:
         group.flaps.append(flap)
         return flap
 
-    def _taken_over(self, group: _Group, step: Step, flap: OpenFlap | None) -> list[Event]:
+    def _taken_over(self, group: Group, step: Step, flap: OpenFlap | None) -> list[Event]:
         router = step.router or ""
         pending = flap is not None and flap.taken_over is None and (flap.current is None or router in flap.contenders)
         if flap is not None and pending:
@@ -620,7 +520,7 @@ class Engine:
             self._open(group, step.former, step.time).taken(step.time, router)
         return [self._active(group, step.time)]
 
-    def _never_silent(self, group: _Group, flap: OpenFlap, step: Step) -> bool:
+    def _never_silent(self, group: Group, flap: OpenFlap, step: Step) -> bool:
         """Whether a take-over only ends the flap: its former router had advertised all along, and its adverts failed a check."""
         if flap.taken_over is None or (step.router, step.former) != (flap.former, flap.current):
             return False
@@ -630,7 +530,7 @@ class Engine:
             advert.router == step.router and step.time - advert.time <= 2 * last.interval for advert in failures
         )
 
-    def _active(self, group: _Group, time: int) -> ActiveChanged:
+    def _active(self, group: Group, time: int) -> ActiveChanged:
         tracker = group.tracker
         holds = tracker.state.value in ("active", "contested")
         return ActiveChanged(
@@ -641,7 +541,7 @@ class Engine:
             tracker.addresses,
         )
 
-    def _judge(self, group: _Group, flap: OpenFlap, now: int, *, last: bool = False) -> list[Event]:
+    def _judge(self, group: Group, flap: OpenFlap, now: int, *, last: bool = False) -> list[Event]:
         closing = last or flap.closing
         elapsed = now - flap.base
         self._contenders(group, flap)
@@ -697,7 +597,7 @@ class Engine:
         storm = group.storms.judged(now, told, fell(view), more=bool(group.flaps), closed=closing)
         return [FlapJudged(now, told, stage, counts), *storm]
 
-    def _contenders(self, group: _Group, flap: OpenFlap) -> None:
+    def _contenders(self, group: Group, flap: OpenFlap) -> None:
         """Routers that claimed the addresses in the flap's election and lost it."""
         if flap.taken_over is None:
             return
@@ -709,12 +609,13 @@ class Engine:
                     flap.contenders.append(router)
                     break
 
-    def _foreign(self, group: _Group, flap: OpenFlap) -> tuple[Run, ...]:
+    def _foreign(self, group: Group, flap: OpenFlap) -> tuple[Run, ...]:
         """What the other groups of the same VRID advertise, where the flap is about them."""
         if flap.foreign is None:
             return ()
-        others = (other for other in self._groups[group.tracker.virtual_router] if other is not group)
-        return tuple(track.runs[-1] for other in others for track in other.tracker.tracks.values() if track.runs)
+        return tuple(
+            track.runs[-1] for other in self._groups.beside(group) for track in other.tracker.tracks.values() if track.runs
+        )
 
 
 def _cut(segments: TcpSegments, end: int | None) -> tuple[TcpSegments, TcpSegments]:

@@ -264,7 +264,7 @@ class FlowMemory:
         if self._swept != NEVER and now - self._swept < CLOSED // 10:
             return
         self._swept = now
-        self._keep(np.flatnonzero(~_closed_long_ago(self._opened, self._finished, np.full(len(self._keys), now))))
+        self._keep(np.flatnonzero(~_closed_long_ago(self._opened, self._finished, now)))
 
     def _forget(self) -> None:
         if len(self._keys) <= self.limit:
@@ -281,7 +281,7 @@ class FlowMemory:
         self._behind, self._finisher = self._behind[kept], self._finisher[kept]
 
 
-def _closed_long_ago(opened: NDArray[np.int64], finished: NDArray[np.int64], now: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _closed_long_ago(opened: NDArray[np.int64], finished: NDArray[np.int64], now: NDArray[np.int64] | int) -> NDArray[np.bool_]:
     closed = (finished > NEVER) & (finished >= opened)
     return closed & (now - np.where(closed, finished, now) > CLOSED)
 

@@ -10,6 +10,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 from traces import VIP, A, B, Trace, at, ordered, told
 
+from observer.engine import bursts as module
 from observer.engine.bursts import LONGEST, MANY
 from observer.model.flaps import BurstCause, BurstSeen, ResetReason
 from observer.model.observations import Tcp
@@ -137,6 +138,12 @@ def test_a_burst_has_its_cause(story):
     assert burst.clients == 20
     assert burst.evidence
     assert burst.blind_spots or burst.confidence is not Confidence.POSSIBLE
+
+
+def test_what_there_is_no_room_for_is_counted_all_the_same(monkeypatch):
+    monkeypatch.setattr(module, "FLOWS", COUNT // 4)
+    (burst,) = bursts(sessions_shut_down())
+    assert dict(burst.connections) == {ResetReason.ABORTED: COUNT}
 
 
 def a_few():

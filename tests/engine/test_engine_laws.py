@@ -144,33 +144,32 @@ def cut(segments, places):
     return [segments.rows(slice(begin, end)) for begin, end in itertools.pairwise(edges)]
 
 
+def told_with_traffic(count):
+    """Stories by number, each with traffic, and dice for what else is done to them."""
+    for seed in range(count):
+        setting, dice = random_setting(seed), random.Random(seed)
+        if setting.family is Family.IPV4:
+            trace, name = setting.trace(), dice.choice(sorted(STORIES))
+            STORIES[name](setting, trace)
+            traffic(trace, seed)
+            yield f"{name} {seed}", trace, dice
+
+
 def test_where_batches_are_cut_does_not_matter():
     """Numbered stories, each with traffic, which is cut at random."""
     differing = []
-    for seed in range(200):
-        setting, dice = random_setting(seed), random.Random(seed)
-        if setting.family is not Family.IPV4:
-            continue
-        trace, name = setting.trace(), dice.choice(sorted(STORIES))
-        STORIES[name](setting, trace)
-        traffic(trace, seed)
+    for name, trace, dice in told_with_traffic(200):
         whole = trace.segments()
         pieces = cut(whole, [dice.randrange(10_000) for _ in range(dice.randrange(1, 30))])
         if flaps(ordered([*trace.items, *pieces])) != flaps(ordered([*trace.items, whole])):
-            differing.append((name, seed))
+            differing.append(name)
     assert differing == []
 
 
 def test_how_often_the_engine_is_called_does_not_matter():
     """Live, time passes all the while; a replay looks at segments when something depends on them, or when they are many."""
     differing = []
-    for seed in range(150):
-        setting, dice = random_setting(seed), random.Random(seed)
-        if setting.family is not Family.IPV4:
-            continue
-        trace, name = setting.trace(), dice.choice(sorted(STORIES))
-        STORIES[name](setting, trace)
-        traffic(trace, seed)
+    for name, trace, dice in told_with_traffic(150):
         for _ in range(3):
             begin = dice.random() * trace.clock
             for number in range(dice.randrange(40)):
@@ -178,7 +177,7 @@ def test_how_often_the_engine_is_called_does_not_matter():
         items = trace.observations()
         passing = [TimePassed(items[0].time + dice.randrange(items[-1].time - items[0].time)) for _ in range(200)]
         if essence_of_all(told(ordered([*items, *passing]))) != essence_of_all(told(items)):
-            differing.append((name, seed))
+            differing.append(name)
     assert differing == []
 
 

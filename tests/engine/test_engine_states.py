@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from traces import A, B, C, Trace, flaps, told
 
 import observer.engine.engine as engine_module
+import observer.engine.groups as groups_module
 import observer.engine.virtual_router as virtual_router_module
 from observer.engine.engine import Engine
 from observer.engine.flaps import OpenFlap
@@ -182,7 +183,7 @@ def weight(thing, seen=None):
 
 def test_memory_is_bounded_under_hostile_adverts(monkeypatch):
     """With small limits, so that all of them are reached; 100,000 adverts, at a rate that opens a flap with most of them."""
-    monkeypatch.setattr(engine_module, "VIRTUAL_ROUTERS", 4)
+    monkeypatch.setattr(groups_module, "VIRTUAL_ROUTERS", 4)
     monkeypatch.setattr(engine_module, "ADDRESSES", 16)
     monkeypatch.setattr(virtual_router_module, "ROUTERS", 4)
     engine, weights = Engine(), []
@@ -212,7 +213,7 @@ def test_the_limits_are_kept_as_they_are():
         family_vrid = replace(model, vrid=number % 255 + 1, interface=f"eth{number // 255}", time=model.time + number)
         engine.observe(replace(family_vrid, addresses=tuple(f"10.3.{number // 64}.{index}" for index in range(5))))
     trackers = list(engine.trackers)
-    assert len(trackers) <= engine_module.VIRTUAL_ROUTERS
+    assert len(trackers) <= groups_module.VIRTUAL_ROUTERS
     assert engine.overflow == 700 - len(trackers)
     for number in range(300):
         router = f"10.9.{number // 250}.{number % 250}"

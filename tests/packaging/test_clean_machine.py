@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+CLONE = "/srv/vrrp-observer"
+"""Where the clone is in it."""
+
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Iterator[Path]:
     tree = unpacked(tmp_path, bare("clean", CLEAN))
-    call("git", "clone", "--quiet", str(ROOT), str(tree / "root" / "vrrp-observer"))
+    call("git", "clone", "--quiet", str(ROOT), f"{tree}{CLONE}")
     yield tree
     shutil.rmtree(tree, ignore_errors=True)
 
@@ -32,7 +35,7 @@ def test_from_a_clean_machine_to_an_alert_at_a_webhook(tree: Path, tmp_path: Pat
         [
             *("systemd-nspawn", "-q", "-D", str(tree), "--as-pid2", "--register=no", "--keep-unit", "--console=pipe"),
             # The lab in it makes namespaces and sets how they forward.
-            *("--capability=all", "--resolv-conf=copy-host", "--chdir=/root/vrrp-observer"),
+            *("--capability=all", "--resolv-conf=copy-host", f"--chdir={CLONE}"),
             *(f"--bind-ro={wheels(tmp_path / 'wheels', 'dev')}:/wheels", "--setenv=PIP_NO_INDEX=1"),
             *("--setenv=PIP_FIND_LINKS=/wheels", "--setenv=PATH=/usr/sbin:/usr/bin:/sbin:/bin", "make", "tour"),
         ],
