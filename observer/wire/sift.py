@@ -16,6 +16,7 @@ from observer.model.time import MILLISECOND
 from observer.wire import columns, groups, heads, ip
 from observer.wire.heads import Heads
 from observer.wire.links import ETHERTYPE_IPV4, ETHERTYPE_IPV6, RAW_IP, VLAN_TAGS, LinkType
+from observer.wire.usual_heads import LEAST, NETWORK, UsualHeads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from observer.wire.columns import Mask, Octets, Positions
 
-AT_ONCE: Final = 32768
+AT_ONCE: Final = 8192
 """Frames looked at together: more would leave the processor's cache, fewer would not pay for the calls."""
 
 _CONTROL: Final = 7
@@ -77,9 +78,21 @@ def sift(linktype: int, data: Octets, offsets: Positions, lengths: Positions, in
     What is left out says nothing to us: TCP segments without SYN, FIN and RST, and data or interest; other protocols.
     """
     sieve = _Sieve(linktype, interest)
-    for begin in range(0, len(offsets), AT_ONCE):
-        sieve.sift(data, offsets[begin : begin + AT_ONCE], lengths[begin : begin + AT_ONCE], begin)
+    rows = sieve.within(data, offsets)
+    if linktype == LinkType.ETHERNET:
+        rows = np.concatenate([rows[:0], *(sieve.usual(data, offsets[some], lengths[some], some.start) for some in _runs(rows))])
+    for some in _pieces(rows):
+        sieve.sift(data, offsets, lengths, some)
     return sieve.result()
+
+
+def _pieces(rows: Positions) -> Iterable[Positions]:
+    return (rows[begin : begin + AT_ONCE] for begin in range(0, len(rows), AT_ONCE))
+
+
+def _runs(rows: Positions) -> Iterable[slice]:
+    """The same for rows that follow each other."""
+    return (slice(int(some[0]), int(some[-1]) + 1) for some in _pieces(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,22 +157,22 @@ class _Sieve:
         self._control: list[tuple[Positions, Octets]] = []
         self._data: list[tuple[Positions, Octets, NDArray[np.uint64]]] = []
 
-    def sift(self, data: Octets, offsets: Positions, lengths: Positions, begin: int) -> None:
-        """Take some frames; ``begin`` is the row of the first."""
-        rows = np.arange(begin, begin + len(offsets))
-        before = BEFORE.get(self._linktype, 0)
-        if (self._header == 0 and self._linktype not in RAW_IP) or int(offsets[0]) < before or len(data) < heads.SIZE:
-            self._careful.append(rows)
-            return
-        end = len(data) - heads.SIZE + before
-        if int(offsets[-1]) > end:
-            # The buffer ends soon after the last ones.
-            within = int(np.searchsorted(offsets, end, side="right"))
-            self._careful.append(rows[within:])
-            rows, offsets, lengths = rows[:within], offsets[:within], lengths[:within]
-        if not len(rows):
-            return
-        head = Heads(data, offsets, before)
+    def within(self, data: Octets, offsets: Positions) -> Positions:
+        """Frames whose heads are there as a whole; the others need a closer look."""
+        rows, before = np.arange(len(offsets)), BEFORE.get(self._linktype, 0)
+        if self._header == 0 and self._linktype not in RAW_IP:
+            within = 0, 0
+        else:
+            # The buffer may begin with the first frame, and ends soon after the last ones.
+            first, last = np.searchsorted(offsets, (before, len(data) - heads.SIZE + before + 1))
+            within = int(first), int(last)
+        self._careful += [rows[: within[0]], rows[max(within) :]]
+        return rows[slice(*within)]
+
+    def sift(self, data: Octets, offsets: Positions, lengths: Positions, rows: Positions) -> None:
+        """Take frames of any shape."""
+        lengths = lengths[rows]
+        head = Heads(data, offsets[rows], BEFORE.get(self._linktype, 0))
         careful = np.ones(len(rows), np.bool_)
         for at, six, its in self._shapes(head):
             quiet, control, boring = (_six if six else _four)(head, at, lengths)
@@ -174,12 +187,55 @@ class _Sieve:
         if careful.any():
             self._careful.append(rows[careful])
 
+    def usual(self, data: Octets, offsets: Positions, lengths: Positions, begin: int) -> Positions:
+        """Take those of these frames that have the usual shape; the rows of the others. ``begin`` is the row of the first."""
+        head = UsualHeads(data, offsets)
+        tcp = head.tcp()
+        tcp &= lengths >= LEAST
+        control = head.flagged(_CONTROL)
+        control &= tcp
+        at = np.flatnonzero(control)
+        size, headers = head.total(at), head.headers(at)
+        plain = (headers >= 40) & (size >= headers) & head.whole(at) & (lengths[at] >= LEAST + 2)
+        if not plain.all():
+            self._careful.append(at[~plain] + begin)
+            at = at[plain]
+        self._control.append((at + begin, np.full(len(at), NETWORK, np.uint8)))
+        wanted = self._wanted[False]
+        if wanted:
+            chosen = head.between(wanted.senders, wanted.routers, wanted.macs)
+            chosen &= tcp
+            chosen &= ~control
+            self._quiet(head, np.flatnonzero(chosen), begin)
+        return np.flatnonzero(~tcp) + begin
+
+    def _quiet(self, head: UsualHeads, at: Positions, begin: int) -> None:
+        """Note the usual frames of interest that carry data."""
+        wanted, size, headers = self._wanted[False], head.total(at), head.headers(at)
+        if not size.all():
+            self._careful.append(at[size == 0] + begin)
+        some = size > headers
+        some &= headers >= 40
+        some &= head.whole(at)
+        if not some.all():
+            at = at[some]
+        if not len(at):
+            return
+        senders = head.sources(at)
+        served, between = columns.among(senders, wanted.virtual), columns.among(senders, wanted.routers)
+        receivers = None
+        if wanted.routers:
+            receivers = head.destinations(at)
+            between |= columns.among(receivers, wanted.routers)
+        kinds = _kinds(head.macs(at), senders, receivers, head.ports(at), served, between)
+        self._data.append((at + begin, np.full(len(at), NETWORK, np.uint8), kinds))
+
     def result(self) -> Sifted:
         """What is left of all that was taken."""
         none = np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.uint64)
         careful = np.sort(np.concatenate([*self._careful, none[0]]))
-        control, shapes = (np.concatenate(column) for column in zip(*self._control, none[:2], strict=True))
-        rows, theirs, kinds = (np.concatenate(column) for column in zip(*self._data, none, strict=True))
+        control, shapes = _ascending([np.concatenate(column) for column in zip(*self._control, none[:2], strict=True)])
+        rows, theirs, kinds = _ascending([np.concatenate(column) for column in zip(*self._data, none, strict=True)])
         return Sifted(careful, control, shapes, rows, theirs, kinds)
 
     def _shapes(self, head: Heads) -> Iterable[tuple[int, bool, Mask | None]]:
@@ -225,16 +281,43 @@ class _Sieve:
         index = np.flatnonzero(chosen)
         if not len(index):
             return
-        served, between = served.take(index), between.take(index)
-        kinds = senders_macs.take(index) * _MIX[0]
-        kinds ^= (senders.take(index) * _MIX[1]) * (served | between)
-        if receivers is not None and between.any():
-            kinds ^= (receivers.take(index) * _MIX[2]) * (between & ~served)
-        # The sender's port, and whether it is the lower one.
-        ports = head.number(upper, 4).take(index)
-        kinds += ((ports >> 16 << 1) | (ports >> 16 < ports & 0xFFFF)) * served
+        kinds = _kinds(
+            senders_macs.take(index),
+            senders.take(index),
+            None if receivers is None else receivers.take(index),
+            head.number(upper, 4).take(index),
+            served.take(index),
+            between.take(index),
+        )
         found = rows.take(index)
         self._data.append((found, np.full(len(found), shape, np.uint8), kinds))
+
+
+def _ascending(columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """In the order of the first one."""
+    rows = columns[0]
+    if (rows[1:] > rows[:-1]).all():
+        return columns
+    order = np.argsort(rows)
+    return [column[order] for column in columns]
+
+
+def _kinds(
+    macs: NDArray[np.uint64],
+    senders: NDArray[Any],
+    receivers: NDArray[Any] | None,
+    ports: NDArray[Any],
+    served: Mask,
+    between: Mask,
+) -> NDArray[np.uint64]:
+    """See ``Sifted``: whose frame it is, and the addresses and the port as far as they matter."""
+    kinds = macs * _MIX[0]
+    kinds ^= (senders * _MIX[1]) * (served | between)
+    if receivers is not None and between.any():
+        kinds ^= (receivers * _MIX[2]) * (between & ~served)
+    # The sender's port, and whether it is the lower one.
+    kinds += ((ports >> 16 << 1) | (ports >> 16 < ports & 0xFFFF)) * served
+    return kinds
 
 
 def placed(shape: int) -> tuple[int, bool]:
@@ -296,6 +379,10 @@ class _Wanted:
             for addresses in (interest.virtual, interest.routers)
         )
         self.macs = sorted(interest.macs)
+        self.senders = sorted({*self.virtual, *self.routers})
+
+    def __bool__(self) -> bool:
+        return bool(self.senders or self.macs)
 
 
 def _number(words: tuple[int, int]) -> int:
