@@ -95,9 +95,9 @@ def _items(view: Window, name: str, compression: str | None) -> Iterator[Item]:
     view.require(16)
     head = view.unread
     within = f"{compression} of " if compression else ""
+    if len(head) < len(_PCAPNG) and view.problem:
+        raise SourceError(f"{name}: {view.problem}; there is nothing to read, copy it again")
     if not head:
-        if view.problem:
-            raise SourceError(f"{name}: {view.problem}; there is nothing to read, copy it again")
         raise SourceError(f"{name}: {within}nothing at all, an empty file; wait until something is captured")
     if head[:4] in MAGICS:
         return read_records(view)

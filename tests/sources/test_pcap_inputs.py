@@ -12,6 +12,7 @@ import struct
 import sys
 import tracemalloc
 import types
+import zlib
 
 import pytest
 import zstandard
@@ -87,6 +88,14 @@ def test_a_compressed_file_cut_anywhere_gives_what_can_be_had(form, data):
     else:
         assert frames == FRAMES[: len(frames)]
         assert ends == [f"the {form} data ends early"]
+
+
+@pytest.mark.parametrize("octets", range(4))
+def test_a_compressed_file_cut_within_the_magic_number_is_said_to_end_early(octets):
+    packer = zlib.compressobj(wbits=31)
+    cut = packer.compress(PLAIN[:octets]) + packer.flush(zlib.Z_SYNC_FLUSH)
+    with pytest.raises(SourceError, match="the gzip data ends early; there is nothing to read"):
+        summary(cut)
 
 
 def test_cutting_a_gzip_file_that_is_being_written_loses_no_more_than_the_cut():
