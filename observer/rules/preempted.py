@@ -9,11 +9,16 @@ Not to be confused with: `check_failed` (there the former router's priority fell
 `vrid_conflict` (the new sender is of another group).
 """
 
+from observer.model.addresses import VIRTUAL_MAC
+from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.partition import returned
 from observer.rules.process import restarted
 from observer.rules.silence import SILENT
 from observer.rules.view import FlapView, Run
+
+AT_ONCE = SECOND
+"""From a router's first advert to the event that its kernel has the addresses, or back: busy nodes take their time."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -48,7 +53,10 @@ def find(view: FlapView) -> Finding | str:
     if earlier is not None:
         evidence.append(Evidence(earlier.last, f"{takeover.router} had been Active before, last at {earlier.priority}"))
     fallen = [run for run in view.runs.get(held.router, ()) if run.last < held.first and run.priority >= takeover.priority]
-    idle = _idle_until_now(earlier, takeover) or _fresh(earlier, takeover)
+    took = _took_the_address(view, takeover)
+    if took is not None:
+        evidence.append(Evidence(took, f"{takeover.router} got the address then: it was not Active elsewhere", takeover.node))
+    idle = _idle_until_now(earlier, takeover) or _fresh(earlier, takeover) or took is not None
     if idle and (fallen or not view.lossless):
         unseen = f"adverts were lost, or {held.router} had outranked it before: that its priority fell is not excluded"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (unseen,))
@@ -88,3 +96,17 @@ def _idle_until_now(earlier: Run | None, takeover: Run) -> bool:
 def _fresh(earlier: Run | None, takeover: Run) -> bool:
     """The identification shows that this is the first advert of its process, and not one after a full turn of the count."""
     return takeover.first_ident == 1 and (earlier is None or restarted(earlier, takeover))
+
+
+def _took_the_address(view: FlapView, takeover: Run) -> int | None:
+    """When its own kernel got the address only now, or the interface made for it came up, around its first
+    advert: an Active Router has it all the time. None otherwise."""
+    node, first = view.local.get(takeover.router), view.at_home(takeover)
+    got = [change.time for change in view.address_changes if change.node == node and change.present and not change.initial]
+    # FRR leaves the address on an interface of its own with the virtual router's MAC, and takes that down (protodown).
+    got += [
+        change.time
+        for change in view.link_changes
+        if change.node == node and change.up and not change.initial and (change.mac or "").startswith(VIRTUAL_MAC)
+    ]
+    return next((time for time in got if abs(time - first) <= AT_ONCE), None)

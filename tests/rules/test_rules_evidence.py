@@ -135,6 +135,40 @@ def test_a_preemption_is_not_certain_where_the_former_router_had_outranked_the_n
     assert (flap.verdict.cause, flap.verdict.confidence) == (Cause.PREEMPTED, confidence)
 
 
+def joined():
+    """Without identification: a better router than A comes; B's node is the one that observes, and its addresses are known."""
+    trace = Trace(version=3, family=Family.IPV6).adverts(A6, 60, 0, 20).adverts(B6, 65, 19.4, 30)
+    return trace.address(-0.5, present=True, address=B6, initial=True)
+
+
+def link_up(trace, when, link):
+    """An interface of the observing node comes up."""
+    trace.items.append(LinkChange(time=at(when), node="m1", interface="vrrp6-2-51", up=True, mac=link))
+    return trace
+
+
+@pytest.mark.parametrize(
+    ("trace", "confidence"),
+    [
+        (joined().address(19.41, present=True), Confidence.CERTAIN),
+        (joined().address(19.39, present=True), Confidence.CERTAIN),
+        (joined(), Confidence.LIKELY),
+        (joined().address(-0.5, present=True, initial=True), Confidence.LIKELY),
+        (joined().address(12, present=True), Confidence.LIKELY),
+    ],
+    ids=[
+        "it got the address then",
+        "just before",
+        "its addresses are not told",
+        "it had it all the time",
+        "it got it long before",
+    ],
+)
+def test_a_better_router_whose_kernel_gets_the_address_was_not_active_elsewhere(trace, confidence):
+    flap = flaps(trace)[-1]
+    assert (flap.verdict.cause, flap.verdict.confidence) == (Cause.PREEMPTED, confidence)
+
+
 def spoilt(reason, count=3, node="m1"):
     """A's adverts go on and arrive damaged; B takes over."""
     trace = silent()
