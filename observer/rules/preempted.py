@@ -99,8 +99,10 @@ def _fresh(earlier: Run | None, takeover: Run) -> bool:
 
 
 def _took_the_address(view: FlapView, takeover: Run) -> int | None:
-    """When its own kernel got the address only now, or the interface made for it came up, around its first
-    advert: an Active Router has it all the time. None otherwise."""
+    """When its own kernel got the address, or the interface made for it came up, around its first advert; None otherwise.
+
+    An Active Router has it all the time.
+    """
     node, first = view.local.get(takeover.router), view.at_home(takeover)
     got = [change.time for change in view.address_changes if change.node == node and change.present and not change.initial]
     # FRR leaves the address on an interface of its own with the virtual router's MAC, and takes that down (protodown).
