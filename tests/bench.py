@@ -54,6 +54,8 @@ def main() -> int:
     if lack := missing():
         print(f"bench: {lack}; run `make bench` as root", file=sys.stderr)
         return 2
+    # An installed program has its bytecode beside it, and so have the peers.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="vrrp-bench-") as directory:
         out = Path(directory)
         sections = [*live(out), *starts(out), *replays(out), *forms(out)]
