@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from observer.model.observations import FramesLost, TcpSegments, TimePassed
@@ -32,6 +32,8 @@ SEGMENT = 72
 FRAME = 192
 """128 octets and four columns."""
 
+REST = 0.005
+"""Seconds to wait at least for what is held: what comes at nearly the same time is handled at once."""
 
 PIECE = 0.02
 """Seconds of segments handed on at once, at least: in a flood the next one is always due, and small batches cost more."""
@@ -43,17 +45,21 @@ class Live:
     def __init__(self, hold_back: int, clock: Callable[[], int] = time.time_ns) -> None:
         self._hold_back = hold_back
         self._clock = clock
-        self._queue: queue.Queue[Observation | None] = queue.Queue(QUEUED)
+        self._arrived: deque[Observation] = deque()
         self._stopping = False
         self._merger = Merger()
-        self._rest = 0.001
-        """Seconds to wait at least for what is held."""
+        self._rest = REST
+        # Taken to sleep, released to wake: of the locks in Python this one alone may be used in a signal handler.
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._idle = False
+        """The stream sleeps with nothing to wait for but what arrives."""
         self._lock = threading.Lock()
         self._waiting = 0
         self._lost: dict[str, int] = {}
         """Segments by node that found no room."""
         self.dropped = 0
-        """Observations that found the queue full."""
+        """Observations that found no room."""
 
     @property
     def late(self) -> int:
@@ -64,51 +70,52 @@ class Live:
         """Take an observation from any thread, without ever blocking it."""
         if isinstance(observation, TcpSegments) and not self._admitted(observation):
             return
-        try:
-            self._queue.put_nowait(observation)
-        except queue.Full:
-            if isinstance(observation, TcpSegments):
-                self._handed_on(observation)
-                self._refused(observation)
-            else:
-                self.dropped += 1
+        if len(self._arrived) < QUEUED:
+            self._arrived.append(observation)
+            if self._idle:
+                self._wake()
+        elif isinstance(observation, TcpSegments):
+            self._handed_on(observation)
+            self._refused(observation)
+        else:
+            self.dropped += 1
 
     def stop(self) -> None:
         """Let the stream end, after everything that was delivered; never waits, so that a signal handler may call it."""
         self._stopping = True
-        with contextlib.suppress(queue.Full):
-            self._queue.put_nowait(None)
+        self._wake()
 
     def stream(self, next_deadline: Callable[[], int | None]) -> Iterator[Observation | TimePassed]:
         """Observations in order of time; in between, time that has passed, at the latest when ``next_deadline`` is due."""
         while True:
-            try:
-                item = self._queue.get(timeout=self._wait(next_deadline()))
-            except queue.Empty:
-                if self._stopping:
-                    break
-            else:
-                if item is None:
-                    break
-                self._merger.push(item)
-                # What else is there is taken at once, so that a burst is sorted once.
-                for _ in range(self._queue.qsize()):
-                    item = self._queue.get_nowait()
-                    if item is None:
-                        yield from self._merger.flush()
-                        return
-                    self._merger.push(item)
-            if self._stopping and self._queue.empty():
+            self._sleep(next_deadline())
+            last = self._stopping
+            # As many as there are: in a flood there are always more.
+            for _ in range(len(self._arrived)):
+                self._merger.push(self._arrived.popleft())
+            if last:
                 break
             until = self._clock() - self._hold_back
             self._tell_losses()
-            self._rest = 0.001
+            self._rest = REST
             for observation in self._merger.release(until):
                 self._handed_on(observation)
-                self._rest = PIECE if isinstance(observation, TcpSegments) else 0.001
+                if isinstance(observation, TcpSegments):
+                    self._rest = PIECE
                 yield observation
             yield TimePassed(until)
         yield from self._merger.flush()
+
+    def _sleep(self, deadline: int | None) -> None:
+        """Until something is due; what arrives meanwhile is due later, so only a stream that holds nothing is woken by it."""
+        self._idle = self._merger.head is None
+        if not self._stopping and not (self._idle and self._arrived):
+            self._bell.acquire(timeout=self._wait(deadline))
+        self._idle = False
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._bell.release()
 
     def _admitted(self, segments: TcpSegments) -> bool:
         """Whether there is room for a batch, which is then taken."""

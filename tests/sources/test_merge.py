@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -243,8 +247,8 @@ def test_live_wakes_for_a_deadline_of_the_engine(clock):
 
 def test_live_ends_after_what_was_delivered(clock):
     live = Live(250 * MILLISECOND, clock)
-    for time in (5 * SECOND, SECOND, 3 * SECOND):
-        live.deliver(advert(time))
+    for when in (5 * SECOND, SECOND, 3 * SECOND):
+        live.deliver(advert(when))
     live.stop()
     seen = [item for item in live.stream(lambda: None) if isinstance(item, Advert)]
     assert seen == [advert(SECOND), advert(3 * SECOND), advert(5 * SECOND)]
@@ -259,15 +263,47 @@ def test_live_never_blocks_a_source(clock, monkeypatch):
 
 
 def test_live_stops_though_its_queue_is_full(clock, monkeypatch):
-    """The agent's signal handler calls it, in the thread that would empty the queue."""
+    """The agent's signal handler calls it, in the thread that would make room."""
     monkeypatch.setattr(live_module, "QUEUED", 3)
     live = Live(250 * MILLISECOND, clock)
     for number in range(5):
         live.deliver(advert(number))
-    put = live._queue.put
-    monkeypatch.setattr(live._queue, "put", lambda item, *_, **__: put(item, timeout=0.2))
     live.stop()
     assert len([item for item in live.stream(lambda: None) if isinstance(item, Advert)]) == 3
+
+
+def test_live_stops_though_its_sources_never_rest(clock):
+    live = Live(250 * MILLISECOND, clock)
+    clock.now = EPOCH + SECOND
+    live.deliver(advert(0))
+    for item in live.stream(lambda: EPOCH):
+        live.deliver(advert(0))
+        if isinstance(item, TimePassed):
+            live.stop()
+
+
+@pytest.fixture
+def live_now():
+    """With the machine's clock, which is long past the trace; a signal stops it, as in the agent."""
+    live = Live(0)
+    before = signal.signal(signal.SIGUSR1, lambda *_: live.stop())
+    yield live
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize(
+    "wake",
+    [lambda live: live.deliver(advert(0)), lambda _: os.kill(os.getpid(), signal.SIGUSR1)],
+    ids=["something arrives", "it is stopped by a signal"],
+)
+def test_live_is_woken(live_now, wake):
+    """With nothing to wait for it sleeps a second."""
+    began = time.monotonic()
+    source = threading.Timer(0.1, wake, [live_now])
+    source.start()
+    next(live_now.stream(lambda: None), None)
+    assert 0.1 < time.monotonic() - began < 0.8
+    source.join()
 
 
 @how(max_examples=60, deadline=None)
@@ -279,7 +315,8 @@ def test_live_is_replay(deliveries):
     pending = sorted(((EPOCH + time + delay, advert(time)) for time, delay in deliveries), key=lambda pair: pair[0])
     end = pending[-1][0] + HOLD_BACK
     seen = []
-    stream = live.stream(lambda: EPOCH)
+    # A deadline that is over, so that it never sleeps.
+    stream = live.stream(lambda: 0)
     while True:
         if pending:
             clock.now, observation = pending.pop(0)
