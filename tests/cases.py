@@ -25,10 +25,11 @@ from observer.run import run
 from observer.sinks import encoding
 from observer.sinks.report import Report
 from observer.sources.address_events import read_address_events
+from observer.sources.capture_file import observe_capture
+from observer.sources.census import Census
 from observer.sources.clocks import compared, put_right, sightings
 from observer.sources.keepalived_log import read_log
 from observer.sources.merge import merged
-from observer.sources.replay import Census, observe_capture
 from observer.wire.frames import FrameDecoder
 
 if TYPE_CHECKING:

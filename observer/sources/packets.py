@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from observer.model.packets import Wanted
-    from observer.sources.replay import Census
+    from observer.sources.census import Census
 
 AT_ONE_TIME = 16
 """Frames of one time that are kept: a capture may say that all are of one."""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observer.model.errors import SourceError
+from observer.sources.capture_file import Known, observe_capture
+from observer.sources.census import Census
 from observer.sources.groups import grouped, numbers, renumbered
 from observer.sources.recording import head, one_after_another
-from observer.sources.replay import Census, Known, observe_capture
 from observer.wire.frames import FrameDecoder
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from wire.wire_building import ethernet, ipv4, v2
 from observer.model.observations import Advert, TcpSegments
 from observer.model.time import SECOND
 from observer.sources import ahead
+from observer.sources.capture_file import observe_capture
+from observer.sources.census import Census
 from observer.sources.merge import merged
-from observer.sources.replay import Census, observe_capture
 from observer.wire.frames import FrameDecoder
 
 BEGIN = 1_795_000_000

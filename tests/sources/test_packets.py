@@ -16,8 +16,8 @@ from observer.model.observations import Advert
 from observer.model.packets import PacketKind, Wanted
 from observer.model.time import SECOND
 from observer.sinks.html_packets import PacketWords
+from observer.sources.census import Census
 from observer.sources.packets import located
-from observer.sources.replay import Census
 from observer.wire import pcapng
 
 CAPTURE = next(case for case in cases() if case.name == "check_failed/original_bug").captures["m2"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from observer.model.addresses import VIRTUAL_MAC, address_words, mac_number
@@ -10,14 +9,10 @@ from observer.model.errors import SourceError
 from observer.model.observations import (
     Advert,
     FramesLost,
-    Malformed,
-    Neighbour,
     Observation,
     SourceChange,
     SourceState,
-    TcpSegments,
 )
-from observer.model.time import rfc3339
 from observer.sources import recording
 from observer.sources.ahead import large
 from observer.sources.gleaning import Gleaned, decoded, glean
@@ -28,6 +23,7 @@ from observer.wire.sift import Interest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from observer.sources.census import Census
     from observer.wire.frames import FrameDecoder
 
 SLICE = 65536
@@ -35,45 +31,6 @@ SLICE = 65536
 
 LEARNED = 2048
 """Senders and address lists from which addresses of interest are taken; the engine follows fewer."""
-
-
-@dataclass(slots=True)
-class Census:
-    """What was in a capture file, for people who wonder why nothing was found."""
-
-    path: str
-    node: str
-    frames: int = 0
-    adverts: int = 0
-    malformed: int = 0
-    neighbours: int = 0
-    segments: int = 0
-    truncated: int = 0
-    """TCP frames captured too short to see their flags."""
-    untimed: int = 0
-    """Frames without a time stamp (pcapng's Simple Packet Blocks): nothing can be said of them."""
-    lost: int = 0
-    begin: int | None = None
-    end: int | None = None
-    broken: str | None = None
-    """Why and where reading stopped before the end."""
-    unsupported: set[int] = field(default_factory=set)
-    """Link types that are not understood."""
-    recalled: bool = False
-    """It is a recording, and the engine has the memory that it begins with."""
-    back: int = 0
-    """Nanoseconds by which a frame is earlier than one before it, at most."""
-    leap: int = 0
-    """Nanoseconds by which a frame is later than the one before it, at most."""
-
-    def sentence(self) -> str:
-        """One line: what was in it."""
-        if self.begin is None or self.end is None:
-            return f"{self.path}: no frames"
-        return (
-            f"{self.path}: {self.frames} frames from {rfc3339(self.begin)} to {rfc3339(self.end)}: {self.adverts} VRRP adverts,"
-            f" {self.malformed} malformed, {self.neighbours} ARP and ND messages, {self.segments} TCP segments of interest"
-        )
 
 
 class Known:
@@ -125,7 +82,7 @@ def observe_capture(
     if recording.head(census.path) is not None:
         recorded = recording.observations(census.path, census.node, decoder, state=not census.recalled, progress=progress)
         for batch in recorded:
-            _count_recorded(census, batch[0])
+            census.recorded(batch[0])
             if isinstance(batch[0], Advert):
                 known.learn(batch[0])
             yield batch
@@ -138,7 +95,7 @@ def observe_capture(
             if census.begin is None and item.begin != NO_TIME:
                 census.begin = item.begin
                 yield [SourceChange(time=census.begin, node=census.node, source=source, state=SourceState.STARTED)]
-            _count_gleaned(census, item, found)
+            census.gleaned(item, found)
             if item.segments is not None:
                 found.append(item.segments)
             if found:
@@ -184,44 +141,3 @@ def _settled(
                     interest = known.interest
                     gleaned = glean(batch, census.node, interest)
                 yield gleaned, observations
-
-
-def _count_recorded(census: Census, observation: Observation) -> None:
-    """One observation of a recording."""
-    census.begin = observation.time if census.begin is None else census.begin
-    census.end = max(census.end or 0, observation.time)
-    match observation:
-        case TcpSegments():
-            census.segments += len(observation)
-        case Advert():
-            census.adverts += 1
-        case Malformed():
-            census.malformed += 1
-        case Neighbour():
-            census.neighbours += 1
-        case _:
-            return
-    census.frames += 1
-
-
-def _count_gleaned(census: Census, gleaned: Gleaned, found: list[Observation]) -> None:
-    census.frames += gleaned.frames
-    census.segments += len(gleaned.segments or ())
-    census.truncated += gleaned.truncated
-    census.untimed += gleaned.untimed
-    if gleaned.end != NO_TIME:
-        if census.end is not None:
-            census.back = max(census.back, census.end - gleaned.begin)
-            census.leap = max(census.leap, gleaned.begin - census.end)
-        census.end = max(census.end or 0, gleaned.end)
-    census.back, census.leap = max(census.back, gleaned.back), max(census.leap, gleaned.leap)
-    for observation in found:
-        match observation:
-            case Advert():
-                census.adverts += 1
-            case Malformed():
-                census.malformed += 1
-            case Neighbour():
-                census.neighbours += 1
-            case _:
-                pass

@@ -12,12 +12,13 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 from wire.wire_building import ethernet, ipv4, sll, v2
 
-import observer.sources.replay as replay_module
+import observer.sources.capture_file as module
 from observer.model.errors import SourceError
 from observer.model.observations import Advert, Malformed, SourceChange, SourceState, TcpSegments
 from observer.model.time import SECOND
+from observer.sources.capture_file import observe_capture
+from observer.sources.census import Census
 from observer.sources.merge import merged
-from observer.sources.replay import Census, observe_capture
 from observer.wire.frames import FrameDecoder
 
 START = 1_795_000_000
@@ -87,7 +88,7 @@ def test_the_source_listens_from_the_first_frame_to_the_last(tmp_path):
 
 
 def test_the_last_frame_is_the_latest_and_not_the_one_that_ends_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(replay_module, "SLICE", 1)
+    monkeypatch.setattr(module, "SLICE", 1)
     census, _ = replay(tmp_path, pcap([(SECOND, vrrp(ident=1)), (SECOND // 10, vrrp(ident=2))]))
     assert census.end == (START + 1) * SECOND
 
@@ -107,7 +108,7 @@ def test_how_many_frames_are_taken_at_once_does_not_matter(tmp_path_factory, siz
     frames = sorted((number * SECOND // 7, vrrp(ident=number) if number % 3 else syn(number)) for number in range(60))
     folder = tmp_path_factory.mktemp("sliced")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay_module, "SLICE", size)
+        patch.setattr(module, "SLICE", size)
         _, sliced = replay(folder, pcap(frames))
     _, whole = replay(folder, pcap(frames))
 
@@ -201,10 +202,10 @@ def test_an_address_that_only_another_capture_names(tmp_path):
     segment = segment[:6] + b"\2\0\0\0\0\x77" + segment[12:]
     # The last frames of a buffer are looked at closely in any case.
     data.write_bytes(pcap([(0, segment), (SECOND, segment), (2 * SECOND, ethernet(ipv4(bytes(100), protocol=17)))]))
-    known = replay_module.Known()
+    known = module.Known()
     for _ in observe_capture(Census(str(advert), "m1"), FrameDecoder(), known, data=False):
         pass
-    for what, found in ((known, 2), (replay_module.Known(), 0)):
+    for what, found in ((known, 2), (module.Known(), 0)):
         batches = list(observe_capture(Census(str(data), "m2"), FrameDecoder(), what))
         assert sum(len(item) for batch in batches for item in batch if isinstance(item, TcpSegments)) == found
 
