@@ -9,20 +9,18 @@ from observer.engine.batches import Gathered, joined
 from observer.engine.cost import established
 from observer.engine.coverage import Coverage
 from observer.engine.flaps import SETTLING, OpenFlap, healed
-from observer.engine.flows import FlowMemory
 from observer.engine.groups import Group, Groups
 from observer.engine.hosts import Hosts
 from observer.engine.journal import Journal
 from observer.engine.judge import BRIEF, dual_active, fell, judge, misdirections, outage, served_again
 from observer.engine.outside import Outsiders
 from observer.engine.ownership import Ownership
-from observer.engine.resets import sort_out
 from observer.engine.resignations import Resignations
 from observer.engine.samples import Samples
-from observer.engine.service import Service
 from observer.engine.states import Action
+from observer.engine.traffic import Traffic
 from observer.engine.vantage import Vantage
-from observer.engine.views import Views, serving, together
+from observer.engine.views import Views
 from observer.model.flaps import (
     ActiveChanged,
     Elected,
@@ -60,9 +58,6 @@ if TYPE_CHECKING:
     from observer.engine.virtual_router import Step, VirtualRouterTracker
     from observer.rules.view import Outside, Run
 
-ADDRESSES = 1024
-"""Virtual addresses whose TCP is followed."""
-
 START = 5 * SECOND
 """A router first heard this soon after the observation began may have been Active for long."""
 
@@ -96,11 +91,7 @@ class Engine:
         """Adverts of virtual routers beyond the limit."""
         self._groups = Groups()
         self._agenda: Agenda[Group] = Agenda()
-        self._seconds: Agenda[Group] = Agenda()
-        """When seconds end in which there were resets. These wait with the segments for what is not told in a hurry."""
-        self._services: dict[str, Service] = {}
         self._gathered = Gathered()
-        self._flows = FlowMemory()
         self._hosts = Hosts()
         self._ownership = Ownership()
         self._vantage = Vantage()
@@ -108,8 +99,16 @@ class Engine:
         self._outsiders = Outsiders(self._ownership.interfaces)
         self._samples = Samples()
         self._resignations = Resignations()
+        self._traffic = Traffic(self._groups, self._hosts, self._outsiders, self._vantage)
         self._views = Views(
-            self.coverage, self._services, self._hosts, self._ownership, self._vantage, self._journal, explain, self._samples
+            self.coverage,
+            self._traffic.services,
+            self._hosts,
+            self._ownership,
+            self._vantage,
+            self._journal,
+            explain,
+            self._samples,
         )
         self._now: int | None = None
         self._since: int | None = None
@@ -118,12 +117,12 @@ class Engine:
     def watched(self) -> frozenset[str]:
         """Addresses whose TCP matters: virtual addresses and the routers' own. Grows as adverts are heard."""
         routers = (router for group in self._groups.all() for router in group.tracker.tracks)
-        return frozenset(self._services) | frozenset(routers)
+        return frozenset(self._traffic.services) | frozenset(routers)
 
     @property
     def served(self) -> dict[str, frozenset[int]]:
         """Virtual addresses with the ports at which they were seen to serve."""
-        return {address: frozenset(service.ports) for address, service in self._services.items()}
+        return {address: frozenset(service.ports) for address, service in self._traffic.services.items()}
 
     @property
     def trackers(self) -> Iterable[VirtualRouterTracker]:
@@ -191,7 +190,7 @@ class Engine:
     def _advance(self, now: int) -> list[Event]:
         events: list[Event] = []
         while (deadline := self._agenda.next()) is not None and deadline <= now:
-            events += self._tick(deadline)
+            events += self._traffic.tick(deadline)
             self._now = deadline
             for group in self._agenda.due(deadline):
                 if self.coverage.deaf(deadline) or self._under_way(group, deadline):
@@ -205,7 +204,7 @@ class Engine:
                     if flap.deadline <= deadline:
                         events += self._judge(group, flap, deadline)
                 self._agenda.set(group, group.deadline)
-        events += self._tick(now)
+        events += self._traffic.tick(now)
         self._now = max(now, self._now or now)
         return events
 
@@ -230,7 +229,7 @@ class Engine:
     def next_deadline(self) -> int | None:
         """When the engine wants to be called next, or None."""
         # Seconds are told when their segments were looked at.
-        times = self._agenda.next(), self._gathered.ripe if self._gathered else self._seconds.next()
+        times = self._agenda.next(), self._gathered.ripe if self._gathered else self._traffic.seconds.next()
         return min((time for time in times if time is not None), default=None)
 
     def finish(self) -> list[Event]:
@@ -238,7 +237,7 @@ class Engine:
         events = self._segments()
         events += self._advance(self._now or 0)
         for group in self._groups.all():
-            events += self._summed(group, self._now or 0, last=True)
+            events += self._traffic.summed(group, self._now or 0, last=True)
             for flap in list(group.flaps):
                 events += self._judge(group, flap, self._now or flap.time, last=True)
         return events
@@ -260,51 +259,10 @@ class Engine:
             events += self._advance(whole.time)
             deadline = self._agenda.next()
             part, whole = _cut(whole, deadline)
-            self._hosts.segments(part, {port for service in self._services.values() for port in service.ports})
-            self._outsiders.segments(part)
-            routers = [router for group in self._groups.all() for router in group.tracker.tracks]
-            for number, node in enumerate(nodes):
-                mine, nodes[number] = _cut(node, deadline)
-                if len(mine):
-                    self._vantage.segments(mine, routers, self._services)
-            for address, service in self._services.items():
-                self._serviced(address, service, part)
+            cut = [_cut(node, deadline) for node in nodes]
+            nodes = [rest for _, rest in cut]
+            self._traffic.take(part, [mine for mine, _ in cut if len(mine)])
             self._now = max(self._now or 0, int(part.times[-1]))
-        return events
-
-    def _serviced(self, address: str, service: Service, part: TcpSegments) -> None:
-        """What a batch shows of one address: connections broken count for the newest flap of its virtual router."""
-        marks = service.segments(part)
-        if marks is None:
-            return
-        groups = [group for group in self._groups.all() if address in group.tracker.addresses]
-        group = next((group for group in groups if group.open), groups[0] if groups else None)
-        flap = group.open if group is not None else None
-        control = sort_out(part, marks, service.words, self._flows, flap.opened if flap is not None else None)
-        if control is None or group is None:
-            return
-        if flap is not None:
-            flap.cost.add(control)
-        group.bursts.add(control, flap=flap is not None)
-        self._seconds.set(group, group.bursts.deadline)
-
-    def _tick(self, now: int) -> list[Event]:
-        """Seconds of the clock are over."""
-        events = [event for group in self._seconds.due(now) for event in self._summed(group, now)]
-        return sorted(events, key=lambda event: event.time)
-
-    def _summed(self, group: Group, now: int, *, last: bool = False) -> list[Event]:
-        """The resets of the seconds that are over."""
-        services = serving(self._services, group.tracker.addresses)
-        events = group.bursts.tick(
-            now,
-            group.tracker.virtual_router,
-            group.tracker.addresses,
-            flap=group.open.opened if group.open is not None else None,
-            service=lambda begin, end: together(services, begin, end),
-            last=last,
-        )
-        self._seconds.set(group, group.bursts.deadline)
         return events
 
     def _advert(self, advert: Advert) -> list[Event]:
@@ -318,9 +276,7 @@ class Engine:
         steps = group.tracker.hear(advert)
         if advert.priority == 0:
             self._resignations.add(advert.time, advert.router, group.tracker)
-        for address in group.tracker.addresses:
-            if address not in self._services and len(self._services) < ADDRESSES:
-                self._services[address] = Service(address)
+        self._traffic.follow(group.tracker.addresses)
         events = [event for step in steps for event in self._stepped(group, step)]
         self._conflict(group, advert)
         for each in self._groups.within(group.tracker.virtual_router):
@@ -369,8 +325,8 @@ class Engine:
             # Adverts that would explain it may not have been heard yet.
             return
         held, new = self._groups.wandering(claim.address, interface)
-        if new and len(self._services) < ADDRESSES:
-            self._services.setdefault(claim.address, Service(claim.address))
+        if new:
+            self._traffic.follow([claim.address])
         if held is not None:
             former, current = moved
             flap = self._open(held, self._outsiders.name(former), claim.time)

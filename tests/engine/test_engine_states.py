@@ -14,8 +14,8 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 from traces import A, B, C, Trace, flaps, told
 
-import observer.engine.engine as engine_module
 import observer.engine.groups as groups_module
+import observer.engine.traffic as traffic_module
 import observer.engine.virtual_router as virtual_router_module
 from observer.engine.engine import Engine
 from observer.engine.flaps import OpenFlap
@@ -184,7 +184,7 @@ def weight(thing, seen=None):
 def test_memory_is_bounded_under_hostile_adverts(monkeypatch):
     """With small limits, so that all of them are reached; 100,000 adverts, at a rate that opens a flap with most of them."""
     monkeypatch.setattr(groups_module, "VIRTUAL_ROUTERS", 4)
-    monkeypatch.setattr(engine_module, "ADDRESSES", 16)
+    monkeypatch.setattr(traffic_module, "ADDRESSES", 16)
     monkeypatch.setattr(virtual_router_module, "ROUTERS", 4)
     engine, weights = Engine(), []
     for number, advert in enumerate(hostile(100_000, 2), 1):
@@ -219,7 +219,7 @@ def test_the_limits_are_kept_as_they_are():
         router = f"10.9.{number // 250}.{number % 250}"
         engine.observe(replace(model, router=router, time=model.time + SECOND + number))
     assert all(len(tracker.tracks) <= virtual_router_module.ROUTERS for tracker in engine.trackers)
-    assert len(engine.watched) <= engine_module.ADDRESSES + len(trackers) * virtual_router_module.ROUTERS
+    assert len(engine.watched) <= traffic_module.ADDRESSES + len(trackers) * virtual_router_module.ROUTERS
 
 
 def resigning(count):

@@ -128,7 +128,7 @@ def test_where_connections_were_forgotten_since_the_move_there_is_no_telling():
     bare(trace, B, 30)
     for limit, reason in ((8, ResetReason.UNATTRIBUTED), (64, ResetReason.ORPHANED)):
         engine, sink = Engine(), Told()
-        engine._flows.limit = limit
+        engine._traffic.flows.limit = limit
         run(trace.observations(), engine, [sink])
         assert [event.counts for event in sink.events if isinstance(event, ResetsSeen)] == [((reason, 1),)]
 
