@@ -13,6 +13,7 @@ import numpy as np
 
 from observer.engine.engine import Engine
 from observer.model.addresses import address_words, mac_number
+from observer.model.host import HostSample
 from observer.model.observations import (
     AddressChange,
     Advert,
@@ -20,15 +21,13 @@ from observer.model.observations import (
     ChecksumForm,
     Family,
     FramesLost,
-    HostSample,
     Neighbour,
     NeighbourKind,
     SourceChange,
     SourceState,
-    Tcp,
-    TcpSegments,
     TimePassed,
 )
+from observer.model.segments import Tcp, TcpSegments
 from observer.model.time import SECOND, nanoseconds
 from observer.run import run
 from observer.sinks.report import Report

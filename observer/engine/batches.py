@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from observer.model.observations import joined as concatenated
+from observer.model.segments import joined as concatenated
 from observer.model.time import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from observer.model.observations import TcpSegments
+    from observer.model.segments import TcpSegments
 
 ROWS = 65536
 """Segments gathered before they are looked at."""

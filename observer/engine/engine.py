@@ -30,23 +30,22 @@ from observer.model.flaps import (
     FlapStage,
     FlapWithdrawn,
 )
+from observer.model.host import HostSample, LogEvent
 from observer.model.observations import (
     AddressChange,
     Advert,
     Clock,
     FramesLost,
     GroupLeft,
-    HostSample,
     LinkChange,
-    LogEvent,
     Malformed,
     Neighbour,
     NeighbourKind,
     Observation,
     Refused,
     SourceChange,
-    TcpSegments,
 )
+from observer.model.segments import TcpSegments
 from observer.model.time import SECOND, rfc3339
 from observer.model.verdicts import Confidence, Warranted
 from observer.rules.process import FRESH

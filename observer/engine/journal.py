@@ -6,7 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from observer.model.observations import LogEvent, Malformed
+    from observer.model.host import LogEvent
+    from observer.model.observations import Malformed
 
 LINES = 512
 """Lines kept for each node."""

@@ -24,7 +24,7 @@ import numpy as np
 from observer.engine.agenda import Agenda
 from observer.engine.engine import Engine
 from observer.engine.views import Explain, Views
-from observer.model.observations import TcpSegments
+from observer.model.segments import TcpSegments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence

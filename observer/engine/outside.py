@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from observer.model.addresses import VIRTUAL_MAC, address_words, mac_number, words_text
-from observer.model.observations import AddressChange, Neighbour, NeighbourKind, TcpSegments
+from observer.model.observations import AddressChange, Neighbour, NeighbourKind
 from observer.model.time import MILLISECOND
 from observer.rules.view import Outside
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from observer.model.observations import LinkChange
+    from observer.model.segments import TcpSegments
 
 ADDRESSES = 512
 """Addresses of which the last holder is remembered; one more forgets the one not heard of for longest."""

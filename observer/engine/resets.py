@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from observer.engine.service import Marks
-    from observer.model.observations import TcpSegments
+    from observer.model.segments import TcpSegments
 
 BEFORE_FIN = 1 << 24
 """Bytes before a FIN that a client may not have acknowledged yet: more than any window of a proxy's."""

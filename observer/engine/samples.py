@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from observer.model.time import SECOND
 
 if TYPE_CHECKING:
-    from observer.model.observations import HostSample
+    from observer.model.host import HostSample
 
 SAMPLES = 1024
 """Samples kept for each node: some minutes in trouble, longer when quiet."""

@@ -9,13 +9,13 @@ import numpy as np
 
 from observer.engine.tallies import Tallies
 from observer.model.addresses import address_words
-from observer.model.observations import Tcp
+from observer.model.segments import Tcp
 from observer.rules.view import ServiceCounts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from observer.model.observations import TcpSegments
+    from observer.model.segments import TcpSegments
 
 PORTS = 64
 """Service ports kept for each address."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from observer.engine.outside import Outsiders
     from observer.engine.vantage import Vantage
     from observer.model.flaps import Event
-    from observer.model.observations import TcpSegments
+    from observer.model.segments import TcpSegments
 
 ADDRESSES = 1024
 """Virtual addresses whose TCP is followed."""

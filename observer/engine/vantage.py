@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from observer.model.observations import Advert, TcpSegments
+    from observer.model.observations import Advert
+    from observer.model.segments import TcpSegments
 
 ENOUGH = 8
 """Packets between routers from which a conclusion is drawn."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from observer.model.flaps import VirtualRouter
-    from observer.model.observations import HostSample
+    from observer.model.host import HostSample
 
 DEFAULT = "/etc/keepalived/keepalived.conf"
 

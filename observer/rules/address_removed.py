@@ -8,7 +8,7 @@ What to do: find who removed it: a network manager, a script, a container that c
 Not to be confused with: `stopped` (the removal follows the priority 0, and the sender stays silent).
 """
 
-from observer.model.observations import LogKind
+from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once

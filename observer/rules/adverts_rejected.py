@@ -9,7 +9,7 @@ What to do: make the named setting equal on all routers of the group.
 Not to be confused with: `receiver_deaf` (nothing is wrong with the adverts), `vrid_conflict` (another group altogether).
 """
 
-from observer.model.observations import LogKind
+from observer.model.host import LogKind
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.rejected import claimant_of, damaged, differences, unfounded

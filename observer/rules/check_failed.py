@@ -11,7 +11,7 @@ Not to be confused with: `stopped` (one priority 0, and no lower priority before
 priority never fell), `reloaded` (the change of priority comes with adverts that are off schedule).
 """
 
-from observer.model.observations import LogEvent, LogKind
+from observer.model.host import LogEvent, LogKind
 from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down

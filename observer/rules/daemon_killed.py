@@ -12,7 +12,8 @@ Not to be confused with: `daemon_stalled` (the same process resumes; until it do
 """
 
 from observer.model.addresses import VIRTUAL_MAC
-from observer.model.observations import LogKind, NeighbourKind
+from observer.model.host import LogKind
+from observer.model.observations import NeighbourKind
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import gone, restarted, unheard

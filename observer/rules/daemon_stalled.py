@@ -10,7 +10,7 @@ Not to be confused with: `daemon_killed` (a new process comes back, or none), `p
 was not heard, so its identification has moved on).
 """
 
-from observer.model.observations import LogKind
+from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, stopped, unheard

@@ -9,7 +9,8 @@ warranted all the same.
 """
 
 from observer.model.addresses import VIRTUAL_MAC
-from observer.model.observations import LinkChange, LogKind
+from observer.model.host import LogKind
+from observer.model.observations import LinkChange
 from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import restarted, unheard

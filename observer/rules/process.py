@@ -6,7 +6,7 @@ Routers that number otherwise, and IPv6, where there is none, tell nothing.
 
 from itertools import pairwise
 
-from observer.model.observations import HostSample
+from observer.model.host import HostSample
 from observer.model.time import MILLISECOND, SECOND
 from observer.model.verdicts import Evidence
 from observer.rules.view import FlapView, Run

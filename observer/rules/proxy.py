@@ -8,7 +8,7 @@ of life after the first sign of trouble, and a sign that a server was reached.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from observer.model.observations import HostSample
+from observer.model.host import HostSample
 from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Evidence
 from observer.rules.view import FlapView

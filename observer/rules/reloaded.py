@@ -8,7 +8,7 @@ What to do: nothing is broken; change priorities when a move is welcome.
 Not to be confused with: `check_failed` (the schedule and the count go on), `preempted` (nothing changed on the former router).
 """
 
-from observer.model.observations import LogKind
+from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, restarted

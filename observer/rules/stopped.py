@@ -8,7 +8,7 @@ Not to be confused with: `check_failed` (a FAULT sends two priority-0 adverts), 
 then one priority 0 is sent: from another node this looks the same), a FAULT of a sync group member (one priority 0 as well).
 """
 
-from observer.model.observations import LogKind
+from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from observer.model.flaps import ActiveChanged
-from observer.model.observations import TcpSegments, TimePassed
+from observer.model.observations import TimePassed
+from observer.model.segments import TcpSegments
 from observer.model.time import MILLISECOND, SECOND
 from observer.sinks.metrics import Metrics
 

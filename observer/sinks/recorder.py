@@ -27,8 +27,8 @@ from observer.model.observations import (
     Refused,
     SourceChange,
     SourceState,
-    TcpSegments,
 )
+from observer.model.segments import TcpSegments
 from observer.model.time import MILLISECOND, SECOND
 from observer.sinks.recording import PACKETS, Answer, Frame
 

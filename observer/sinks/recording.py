@@ -17,7 +17,8 @@ import numpy as np
 
 import observer
 from observer.model.flaps import ActiveChanged, Elected, FlapJudged, FlapWithdrawn
-from observer.model.observations import Advert, TcpSegments
+from observer.model.observations import Advert
+from observer.model.segments import TcpSegments
 from observer.model.time import SECOND
 from observer.sinks import encoding, text
 from observer.sinks.sentences import sentence
@@ -32,7 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from observer.model.flaps import Event
-    from observer.model.observations import GroupLeft, Malformed, Neighbour, Observation, Refused
+    from observer.model.observations import (
+        GroupLeft,
+        Malformed,
+        Neighbour,
+        Observation,
+        Refused,
+    )
 
 FORMAT = "1"
 PACKETS = 100

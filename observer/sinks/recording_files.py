@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from observer.model.errors import SourceError
-from observer.model.observations import FramesLost, SourceState, TcpSegments
+from observer.model.observations import FramesLost, SourceState
+from observer.model.segments import TcpSegments
 from observer.model.time import rfc3339
 from observer.sinks.recorder import ENTRY
 from observer.sinks.recording import Answer, Recording

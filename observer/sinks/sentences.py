@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from observer.model.host import LogEvent
 from observer.model.observations import (
     AddressChange,
     Advert,
     Clock,
     FramesLost,
     LinkChange,
-    LogEvent,
     Malformed,
     SourceChange,
-    TcpSegments,
 )
+from observer.model.segments import TcpSegments
 from observer.model.time import duration
 
 if TYPE_CHECKING:

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from observer.model.flaps import ActiveChanged, ResetsSeen, VirtualRouter
-from observer.model.observations import AddressChange, Advert, FramesLost, HostSample, LinkChange, LogEvent
+from observer.model.host import HostSample, LogEvent
+from observer.model.observations import (
+    AddressChange,
+    Advert,
+    FramesLost,
+    LinkChange,
+)
 from observer.model.time import SECOND
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from observer.model.errors import SourceError
-from observer.model.observations import Frames, FramesLost, SourceChange, SourceState
+from observer.model.observations import FramesLost, SourceChange, SourceState
+from observer.model.segments import Frames
 from observer.sources import packet_socket
 from observer.sources.packet_socket import LINK_TYPES
 from observer.sources.ring import Ring

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from observer.model.observations import Advert, Malformed, Neighbour, TcpSegments
+from observer.model.observations import Advert, Malformed, Neighbour
+from observer.model.segments import TcpSegments
 from observer.model.time import SECOND, duration, rfc3339
 from observer.sources.merge import HOLD_BACK
 from observer.sources.pcap_items import NO_TIME

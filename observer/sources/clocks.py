@@ -16,7 +16,8 @@ import numpy as np
 
 from observer.engine.vantage import Vantage
 from observer.model.addresses import address_words
-from observer.model.observations import Advert, Clock, Tcp, TcpSegments
+from observer.model.observations import Advert, Clock
+from observer.model.segments import Tcp, TcpSegments
 from observer.model.time import MILLISECOND, SECOND
 
 if TYPE_CHECKING:

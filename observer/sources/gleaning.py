@@ -15,7 +15,8 @@ from observer.wire.tcp import in_order, plain, select
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from observer.model.observations import Observation, TcpSegments
+    from observer.model.observations import Observation
+    from observer.model.segments import TcpSegments
     from observer.sources.pcap_items import FrameBatch
     from observer.wire.frames import FrameDecoder
 

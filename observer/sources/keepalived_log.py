@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from observer.model.errors import SourceError
-from observer.model.observations import LogEvent
+from observer.model.host import LogEvent
 from observer.model.time import SECOND
 from observer.sources.address_events import PATIENCE, LineCensus, text_lines
 from observer.wire.log_lines import Message, Stamp, read_line

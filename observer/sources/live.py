@@ -8,7 +8,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from observer.model.observations import FramesLost, TcpSegments, TimePassed
+from observer.model.observations import FramesLost, TimePassed
+from observer.model.segments import TcpSegments
 from observer.model.time import SECOND
 from observer.sources.merge import Merger
 

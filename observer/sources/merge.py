@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from observer.model.observations import Observation, TcpSegments
+from observer.model.segments import TcpSegments
 from observer.model.time import MILLISECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from observer.model.observations import Observation
 
 HOLD_BACK = 250 * MILLISECOND
 """Sources differ by some milliseconds (netlink has no time stamps of its own); a loaded machine adds some tens."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from observer.model.observations import Advert, TcpSegments
+from observer.model.observations import Advert
 from observer.model.packets import Packet, PacketKind, Packets
+from observer.model.segments import TcpSegments
 from observer.model.time import SECOND
 from observer.sources import recording
 from observer.sources.pcap import FrameBatch, read_capture

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from observer.model.observations import Advert, SourceChange, SourceState, TcpSegments
+from observer.model.observations import Advert, SourceChange, SourceState
+from observer.model.segments import TcpSegments
 from observer.sources.compression import decompressed
 from observer.sources.pcap_interfaces import Interface, options
 from observer.wire import journal, pcapng

@@ -16,7 +16,7 @@ from observer.wire.links import ETHERTYPE_IPV4, ETHERTYPE_IPV6, LinkType, link_l
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from observer.model.observations import TcpSegments
+    from observer.model.segments import TcpSegments
 
 _TCP = 20
 _MAPPED = 0xFFFF

@@ -1,6 +1,6 @@
 """Observations as the fields of a journal entry, and back: what a recording says that no packet says.
 
-Works on any dataclass of ``model.observations`` by its annotations, so that a new kind of observation needs nothing here. Text
+Works on any dataclass of ``Observation`` by its annotations, so that a new kind of observation needs nothing here. Text
 stands as it is, everything else as JSON; what is None is left out. Columns of segments are packed, compressed and in base64.
 """
 
@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from observer.model import observations
-from observer.model.observations import Observation, TcpSegments
+from observer.model.observations import Observation
+from observer.model.segments import TcpSegments
 
 OBSERVATION, COLUMNS = "OBSERVER_OBSERVATION", "OBSERVER_COLUMNS"
 """Fields that name the class of an observation, and that hold its columns."""
@@ -158,7 +158,7 @@ def _plain(value: Any) -> Any:
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
-    return typing.get_type_hints(kind, vars(observations))
+    return typing.get_type_hints(kind)
 
 
 def _parsed(given: str) -> Any:

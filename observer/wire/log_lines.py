@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 
-from observer.model.observations import LogKind
+from observer.model.host import LogKind
 from observer.model.time import MICROSECOND, SECOND
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from observer.model.observations import Tcp, TcpSegments, joined
+from observer.model.segments import Tcp, TcpSegments, joined
 from observer.wire import columns, groups, icmp, ip, ndp, sift, usual
 from observer.wire.heads import Heads
 from observer.wire.links import ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, VLAN_TAGS, LinkType

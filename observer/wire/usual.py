@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from observer.model.observations import Tcp, TcpSegments
+from observer.model.segments import Tcp, TcpSegments
 from observer.wire import ip
 from observer.wire.links import ETHERTYPE_IPV4, LinkType
 

@@ -13,7 +13,7 @@ from traces import VIP, A, B, Trace, at, ordered, told
 from observer.engine import bursts as module
 from observer.engine.bursts import LONGEST, MANY
 from observer.model.flaps import BurstCause, BurstSeen, ResetReason
-from observer.model.observations import Tcp
+from observer.model.segments import Tcp
 from observer.model.time import SECOND
 from observer.model.verdicts import Confidence
 from observer.rules import DESCRIPTIONS as FLAPS

@@ -4,7 +4,8 @@ from traces import EPOCH, A, Trace
 
 from observer.engine.coverage import Coverage
 from observer.engine.engine import Engine
-from observer.model.observations import LogEvent, LogKind, SourceChange, SourceState
+from observer.model.host import LogEvent, LogKind
+from observer.model.observations import SourceChange, SourceState
 from observer.model.time import SECOND
 from observer.run import run
 from observer.sinks.report import Report

@@ -16,7 +16,8 @@ from traces import A6, B6, EPOCH, VIP, A, B, Trace, at, flaps, ordered, told
 
 from observer.engine.engine import Engine
 from observer.model.flaps import BurstSeen, FlapJudged, FlapStage, ResetsSeen
-from observer.model.observations import Advert, Family, Tcp, TcpSegments, TimePassed
+from observer.model.observations import Advert, Family, TimePassed
+from observer.model.segments import Tcp, TcpSegments
 from observer.model.time import MILLISECOND, SECOND
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from observer.engine import samples
 from observer.engine.samples import HOLDS, Samples
-from observer.model.observations import HostSample
+from observer.model.host import HostSample
 
 
 def sample(time, source="raw", subject="", node="m1"):

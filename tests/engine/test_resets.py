@@ -17,7 +17,8 @@ from traces import A6, B6, VIP, VIP6, A, B, C, Told, Trace, flaps, ordered, told
 from observer.engine.cost import Cost, established
 from observer.engine.engine import Engine
 from observer.model.flaps import FlapJudged, FlapStage, ResetReason, ResetsSeen
-from observer.model.observations import Family, Tcp, TcpSegments
+from observer.model.observations import Family
+from observer.model.segments import Tcp, TcpSegments
 from observer.model.time import MILLISECOND
 from observer.run import run
 

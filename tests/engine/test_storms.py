@@ -10,7 +10,8 @@ from traces import VIP, A, B, C, Told, Trace, told
 from observer.engine.engine import Engine
 from observer.engine.storms import KEPT, TURNS
 from observer.model.flaps import StormSeen
-from observer.model.observations import Advert, Tcp
+from observer.model.observations import Advert
+from observer.model.segments import Tcp
 from observer.model.time import SECOND
 from observer.run import run
 

@@ -12,13 +12,12 @@ from recorder.tape import captured, observations, recorded
 from traces import A, B, Trace
 
 from observer.cli import main
+from observer.model.host import LogEvent, LogKind
 from observer.model.observations import (
     AddressChange,
     Authentication,
     FramesLost,
     LinkChange,
-    LogEvent,
-    LogKind,
     Malformed,
     Neighbour,
     NeighbourKind,

@@ -16,7 +16,8 @@ from traces import A, B, Tcp, Trace
 
 from observer.engine.engine import Engine
 from observer.engine.memory import recall, remember
-from observer.model.observations import Family, TcpSegments, TimePassed
+from observer.model.observations import Family, TimePassed
+from observer.model.segments import TcpSegments
 from observer.model.time import SECOND
 from observer.run import run
 from observer.sinks import recorder, recording

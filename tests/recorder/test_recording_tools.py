@@ -10,7 +10,8 @@ from recorder.tape import captured, observations, recorded, said
 from traces import A, B, Trace
 
 from observer.cli import main
-from observer.model.observations import Advert, Neighbour, TcpSegments
+from observer.model.observations import Advert, Neighbour
+from observer.model.segments import TcpSegments
 
 
 @pytest.fixture(scope="module")

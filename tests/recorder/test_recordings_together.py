@@ -10,7 +10,8 @@ from recorder.tape import captured, observations, recorded
 from traces import A, B, Trace
 
 from observer.cli import main
-from observer.model.observations import Advert, SourceChange, SourceState, TcpSegments
+from observer.model.observations import Advert, SourceChange, SourceState
+from observer.model.segments import TcpSegments
 from observer.sources import recordings
 from observer.sources.groups import numbers
 from observer.wire.frames import FrameDecoder

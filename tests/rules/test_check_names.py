@@ -6,7 +6,7 @@ import pytest
 from traces import A, B, Trace, at, flaps
 
 from observer.engine.engine import Engine
-from observer.model.observations import LogEvent, LogKind
+from observer.model.host import LogEvent, LogKind
 from observer.model.verdicts import Cause, Confidence
 from observer.run import run
 from observer.sinks.report import Report

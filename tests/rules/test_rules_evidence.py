@@ -7,12 +7,11 @@ from dataclasses import replace
 import pytest
 from traces import A6, B6, A, B, C, Trace, at, flaps, mac
 
+from observer.model.host import LogEvent, LogKind
 from observer.model.observations import (
     Family,
     GroupLeft,
     LinkChange,
-    LogEvent,
-    LogKind,
     Malformed,
     Neighbour,
     NeighbourKind,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from traces import VIP, A, B, C, Trace, at
 
 from observer.engine.engine import Engine
-from observer.model.observations import LogEvent, LogKind, Tcp
+from observer.model.host import LogEvent, LogKind
+from observer.model.segments import Tcp
 from observer.run import run
 from observer.sinks.html_report import write_html
 from observer.sinks.report import Report

@@ -18,7 +18,8 @@ from traces import VIP, A, B, Told, Trace, at
 from observer.cli import main
 from observer.engine.engine import Engine
 from observer.model.flaps import ActiveChanged, FlapJudged, VirtualRouter
-from observer.model.observations import Advert, Family, HostSample
+from observer.model.host import HostSample
+from observer.model.observations import Advert, Family
 from observer.model.verdicts import Cause, Evidence, RuledOut
 from observer.run import run
 from observer.sinks import timeline as timelines

@@ -15,7 +15,8 @@ import observer
 import observer.sinks.metrics as metrics_module
 from observer.engine.engine import Engine
 from observer.model.flaps import Connections, FlapJudged, FlapStage
-from observer.model.observations import Malformed, SourceState, Tcp, TimePassed
+from observer.model.observations import Malformed, SourceState, TimePassed
+from observer.model.segments import Tcp
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.run import run

@@ -11,7 +11,8 @@ import pytest
 from sources.test_pcapng import Writer
 from wire.wire_building import ethernet, ipv4, v2
 
-from observer.model.observations import Advert, TcpSegments
+from observer.model.observations import Advert
+from observer.model.segments import TcpSegments
 from observer.model.time import SECOND
 from observer.sources import ahead
 from observer.sources.capture_file import observe_capture

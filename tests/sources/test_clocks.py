@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from traces import A6, B6, A, Trace
 
-from observer.model.observations import Family, Tcp
+from observer.model.observations import Family
+from observer.model.segments import Tcp
 from observer.model.time import MILLISECOND, SECOND
 from observer.sources.clocks import PATH, Sightings, compared, put_right, sightings
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from observer.model.errors import SourceError
-from observer.model.observations import LogKind
+from observer.model.host import LogKind
 from observer.model.time import SECOND
 from observer.sources.host import logs
 from observer.sources.host.logs import LONGEST, POLL, Logs

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from observer.model.errors import SourceError
-from observer.model.observations import HostSample, LogEvent, LogKind, SourceChange, SourceState
+from observer.model.host import HostSample, LogEvent, LogKind
+from observer.model.observations import SourceChange, SourceState
 from observer.model.time import SECOND
 from observer.sources.host.loop import REPEAT, RETRY, TROUBLE, Host
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from observer.model.errors import SourceError
-from observer.model.observations import LogEvent, LogKind
+from observer.model.host import LogEvent, LogKind
 from observer.model.time import rfc3339
 from observer.sources.address_events import PATIENCE, LineCensus
 from observer.sources.keepalived_log import UNDERSTOOD, read_log

@@ -9,7 +9,8 @@ import pytest
 from traces import EPOCH, A, B, Trace
 
 import observer.sources.live as live_module
-from observer.model.observations import Frames, FramesLost, Tcp, TcpSegments, TimePassed
+from observer.model.observations import FramesLost, TimePassed
+from observer.model.segments import Frames, Tcp, TcpSegments
 from observer.model.time import MILLISECOND, SECOND
 from observer.sources.live import FRAME, SEGMENT, Live
 

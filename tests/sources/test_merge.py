@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from traces import EPOCH, A, B, Trace
 
 import observer.sources.live as live_module
-from observer.model.observations import Advert, FramesLost, Tcp, TcpSegments, TimePassed
+from observer.model.observations import Advert, FramesLost, TimePassed
+from observer.model.segments import Tcp, TcpSegments
 from observer.model.time import MILLISECOND, SECOND
 from observer.sources.live import Live
 from observer.sources.merge import HOLD_BACK, Merger, merged

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from observer.model.observations import LogKind
+from observer.model.host import LogKind
 from observer.model.time import rfc3339
 from observer.wire.log_lines import Message, console_time, iso_time, moment, parse_message, read_line
 

@@ -12,7 +12,7 @@ from wire.test_wire_tcp import _changed, choose, others, segments, tcp4, tcp6
 from wire_building import LINKS, ROUTER_MAC, ethernet, ipv4, sll, sll2, v2
 
 from observer.model.addresses import address_words
-from observer.model.observations import Tcp
+from observer.model.segments import Tcp
 from observer.model.time import MILLISECOND
 from observer.wire import sift as module
 from observer.wire.links import LinkType

@@ -13,7 +13,7 @@ from test_wire_tcp import tcp as segment
 from test_wire_tcp import tcp4, tcp6
 from wire_building import ethernet, ipv4, v2
 
-from observer.model.observations import TcpSegments
+from observer.model.segments import TcpSegments
 from observer.wire import tcp
 from observer.wire.links import LinkType
 

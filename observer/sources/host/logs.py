@@ -23,7 +23,7 @@ from observer.wire.log_lines import Stamp, read_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from observer.model.observations import LogEvent
+    from observer.model.host import LogEvent
 
 JOURNAL = "journal"
 """Instead of a path: the node's journal."""

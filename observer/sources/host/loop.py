@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from observer.model.errors import SourceError
-from observer.model.observations import HostSample, Observation, SourceChange, SourceState
+from observer.model.host import HostSample
+from observer.model.observations import Observation, SourceChange, SourceState
 from observer.model.time import SECOND, nanoseconds
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observer.model.errors import SourceError
-from observer.model.observations import HostSample
+from observer.model.host import HostSample
 from observer.model.time import MICROSECOND
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observer.model.errors import SourceError
-from observer.model.observations import HostSample
+from observer.model.host import HostSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from observer.model.addresses import address_text
 from observer.model.errors import SourceError
-from observer.model.observations import HostSample
+from observer.model.host import HostSample
 from observer.sources.host.netlink import Netlink, attributes, messages
 
 if TYPE_CHECKING:

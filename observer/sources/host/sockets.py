@@ -14,7 +14,7 @@ import numpy as np
 
 from observer.model.addresses import address_text
 from observer.model.errors import SourceError
-from observer.model.observations import HostSample
+from observer.model.host import HostSample
 from observer.sources.host.netlink import Netlink, attributes, messages
 
 if TYPE_CHECKING:
