@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class LogKind(enum.StrEnum):
-    """What a line of keepalived's log says; its own words are in ``wire.log_lines``."""
+    """What a line of keepalived's log says; its own words are in ``wire.log_messages``."""
 
     ENTERED_ACTIVE = "entered_active"
     ENTERED_BACKUP = "entered_backup"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from observer.model.host import LogKind
 from observer.model.time import rfc3339
-from observer.wire.log_lines import Message, console_time, iso_time, moment, parse_message, read_line
+from observer.wire.log_lines import console_time, iso_time, moment, read_line
+from observer.wire.log_messages import Message, parse_message
 
 SAID = "(VI_1) Entering MASTER STATE"
 VILNIUS = ZoneInfo("Europe/Vilnius")
