@@ -16,6 +16,7 @@ from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
 from observer.rules.process import counts, resigned_after_gap, restarted
+from observer.rules.resignation import waited
 from observer.rules.silence import gappy
 from observer.rules.view import FlapView, Run
 
@@ -76,7 +77,7 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
         )
         evidence.append(Evidence(member.first, group, member.node))
     name, proof, blind = _named(view, None if view.faulting is None else tuple((check,) for check in view.faulting))
-    if link_down.waited(view.held, resignation) and (fault is None or name is None):
+    if waited(view.held, resignation) and (fault is None or name is None):
         link = "a link that was lost for a moment puts a router in FAULT too, which then resigns late and twice at once"
         return Finding(Cause.CHECK_FAILED, Confidence.POSSIBLE, (*evidence, *proof), (*blind, link), name)
     # Without identification (IPv6) a copy of one advert, as on a mirror port, cannot be told from a second one.

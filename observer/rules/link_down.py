@@ -11,20 +11,15 @@ warranted all the same.
 from observer.model.addresses import VIRTUAL_MAC
 from observer.model.host import LogKind
 from observer.model.observations import LinkChange
-from observer.model.time import MILLISECOND, SECOND, duration
+from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import restarted, unheard
+from observer.rules.resignation import waited
 from observer.rules.silence import fell_silent, vanished
 from observer.rules.view import FlapView, Run
 
 BEFORE = 3 * SECOND
 """How long before the last advert's successor was due the link may have gone down."""
-
-AT_ONCE = MILLISECOND // 10
-"""Priority-0 adverts closer than this waited together for a link: a check that fails sends them 0.5 to 0.7 ms apart."""
-
-LATE = 1.5
-"""Intervals without an advert before a resignation, after which something else than a check had kept the router from sending."""
 
 
 def find(view: FlapView) -> Finding | str | None:
@@ -53,13 +48,6 @@ def find(view: FlapView) -> Finding | str | None:
             down = Evidence(change.time, f"{change.interface} went down on {node}", node)
             return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, down))
     return f"no link of {node} that carries its adverts went down"
-
-
-def waited(held: Run | None, resignation: Run) -> bool:
-    """Whether the adverts of a resignation had waited for a link: they came late, or two of them at once."""
-    if held is not None and resignation.first - held.last > LATE * resignation.interval:
-        return True
-    return resignation.count >= 2 and resignation.last - resignation.first < AT_ONCE
 
 
 def _from_elsewhere(view: FlapView, last: Evidence) -> Finding | str | None:
