@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from observer.engine.clocks import Sightings, compared, put_right, sightings
 from observer.engine.engine import Engine
 from observer.engine.memory import answering, recall
 from observer.keepalived import load
@@ -27,7 +28,6 @@ from observer.sinks.sentences import clock
 from observer.sources.address_events import read_address_events
 from observer.sources.capture_file import Known
 from observer.sources.census import Census
-from observer.sources.clocks import Sightings, compared, put_right, sightings
 from observer.sources.keepalived_log import read_log
 from observer.sources.merge import merged
 from observer.sources.recording import answers, state

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from observer.engine.clocks import compared, put_right, sightings
 from observer.engine.engine import Engine
 from observer.keepalived import load
 from observer.keepalived.explain import Configurations
@@ -27,7 +28,6 @@ from observer.sinks.report import Report
 from observer.sources.address_events import read_address_events
 from observer.sources.capture_file import observe_capture
 from observer.sources.census import Census
-from observer.sources.clocks import compared, put_right, sightings
 from observer.sources.keepalived_log import read_log
 from observer.sources.merge import merged
 from observer.wire.frames import FrameDecoder

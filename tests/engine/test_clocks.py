@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from traces import A6, B6, A, Trace
 
+from observer.engine.clocks import PATH, Sightings, compared, put_right, sightings
 from observer.model.observations import Family
 from observer.model.segments import Tcp
 from observer.model.time import MILLISECOND, SECOND
-from observer.sources.clocks import PATH, Sightings, compared, put_right, sightings
 
 
 def taps(**ahead: int):
