@@ -8,6 +8,7 @@ from observer.engine.agenda import Agenda
 from observer.engine.batches import Gathered, joined
 from observer.engine.cost import established
 from observer.engine.coverage import Coverage
+from observer.engine.elections import add_contenders, claimed_since, expected
 from observer.engine.flaps import SETTLING, OpenFlap, healed
 from observer.engine.groups import Group, Groups
 from observer.engine.hosts import Hosts
@@ -68,9 +69,6 @@ CLAIMS = 8
 
 CONFLICT = 5
 """Intervals since another group's last advert in which it still has a part in what happens: one more than any backup waits."""
-
-GIVES_WAY = 1.5
-"""Intervals for which a router that was frozen or cut off claims the addresses: then it has heard who has them."""
 
 
 class Engine:
@@ -412,35 +410,13 @@ class Engine:
                 if flap is not None and flap.claimed:
                     if step.router is not None and step.router not in flap.contenders:
                         flap.contenders.append(step.router)
-                elif not (self._expected(group, step) or group.electing(step.time)):
-                    claimed = self._open(group, tracker.active, self._claimed_since(group, step))
+                elif not (expected(group, step) or group.electing(step.time)):
+                    claimed = self._open(group, tracker.active, claimed_since(group, step))
                     claimed.current = claimed.former
                     claimed.contenders.append(step.router or "")
             case Action.NOTHING:
                 pass
         return []
-
-    def _expected(self, group: Group, step: Step) -> bool:
-        """Whether a claim by a router that the Active one outranks is the end of a flap rather than one of its own.
-
-        The loser of an election goes on for some milliseconds; a router that was frozen or cut off claims once more.
-        """
-        for flap in group.flaps:
-            if flap.contested(step.time):
-                return True
-            if step.router == flap.former and flap.taken_over is not None and flap.current == group.tracker.active:
-                runs = group.tracker.tracks[step.router or ""].runs
-                if runs[-1].first > flap.taken_over and step.time - runs[-1].first > GIVES_WAY * runs[-1].interval:
-                    return False
-                if not any(flap.taken_over < run.first < step.time and run.last < step.time for run in runs):
-                    return True
-        return False
-
-    def _claimed_since(self, group: Group, step: Step) -> int:
-        """When a claim began that was expected to end at once, and did not."""
-        run = group.tracker.tracks[step.router or ""].runs[-1]
-        taken = [flap.taken_over for flap in group.flaps if flap.taken_over is not None and flap.former == step.router]
-        return run.first if any(time < run.first for time in taken) else step.time
 
     def _open(self, group: Group, former: str | None, time: int) -> OpenFlap:
         for older in group.flaps:
@@ -499,7 +475,7 @@ class Engine:
     def _judge(self, group: Group, flap: OpenFlap, now: int, *, last: bool = False) -> list[Event]:
         closing = last or flap.closing
         elapsed = now - flap.base
-        self._contenders(group, flap)
+        add_contenders(group, flap)
         if flap.holders is not None:
             flap.former, flap.current = (self._outsiders.name(holder) for holder in flap.holders)
         view = self._views.of(
@@ -551,18 +527,6 @@ class Engine:
             stage = FlapStage.STANDING if flap.standing is not None else FlapStage.PROVISIONAL
         storm = group.storms.judged(now, told, fell(view), more=bool(group.flaps), closed=closing)
         return [FlapJudged(now, told, stage, counts), *storm]
-
-    def _contenders(self, group: Group, flap: OpenFlap) -> None:
-        """Routers that claimed the addresses in the flap's election and lost it."""
-        if flap.taken_over is None:
-            return
-        for router, track in group.tracker.tracks.items():
-            if router in (flap.former, flap.current, *flap.contenders):
-                continue
-            for run in track.runs:
-                if run.priority > 0 and run.last >= flap.taken_over and flap.contested(run.first):
-                    flap.contenders.append(router)
-                    break
 
     def _foreign(self, group: Group, flap: OpenFlap) -> tuple[Run, ...]:
         """What the other groups of the same VRID advertise, where the flap is about them."""
