@@ -127,8 +127,7 @@ def _cost(flap: Flap) -> Iterator[str]:
     if flap.served_again is not None:
         yield f"Served again after {span(flap.served_again)}, by the first answered handshake"
     for spell in flap.misdirections:
-        lost = f"the last announcement sent clients to {spell.router}, not to {spell.instead_of}"
-        yield f"For {duration(spell.end - spell.begin)} {lost}"
+        yield f"For {duration(spell.end - spell.begin)} {text.misdirected(spell)}"
     cost = flap.connections
     if cost.reset is None:
         yield "Connections: not seen from here; the new router's own capture shows the resets"
@@ -140,8 +139,7 @@ def _cost(flap: Flap) -> Iterator[str]:
         yield f"{', '.join(words)}, within {duration(flap.window)}"
     wave = flap.reconnects
     if wave is not None and wave.attempts:
-        settled = "not settled when last seen" if wave.settled is None else f"settled after {duration(wave.settled)}"
-        yield f"{many(wave.attempts, 'reconnect')}, at most {wave.peak:,} in a second, {settled}"
+        yield f"{many(wave.attempts, 'reconnect')}, at most {wave.peak:,} in a second, {text.settled(wave)}"
 
 
 def _storm(storm: Storm, fragments: Mapping[str, str]) -> str:

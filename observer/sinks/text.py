@@ -11,7 +11,7 @@ from observer.model.verdicts import Cause, Confidence, Warranted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from observer.model.flaps import Bounds, Elected, Flap, ResetBurst, Storm
+    from observer.model.flaps import Bounds, Elected, Flap, Misdirection, Reconnects, ResetBurst, Storm
 
 MEANING = {
     Cause.CHECK_FAILED: "a check failed on the former router",
@@ -50,6 +50,16 @@ def sure(confidence: Confidence) -> str:
     return {Confidence.CERTAIN: "certainly", Confidence.LIKELY: "likely", Confidence.POSSIBLE: "possibly"}[confidence]
 
 
+def misdirected(spell: Misdirection) -> str:
+    """Where clients were sent meanwhile."""
+    return f"the last announcement sent clients to {spell.router}, not to {spell.instead_of}"
+
+
+def settled(wave: Reconnects) -> str:
+    """Whether a wave of reconnects came to rest."""
+    return "not settled when last seen" if wave.settled is None else f"settled after {duration(wave.settled)}"
+
+
 def line(flap: Flap, *, colour: bool = False) -> str:
     """One line: when, what, from whom to whom, why, warranted or not, cost."""
     verdict = flap.verdict
@@ -78,8 +88,7 @@ def story(flap: Flap, *, colour: bool = False, timeline: str | None = None) -> I
     if flap.served_again is not None:
         yield f"  served:     again after {_span(flap.served_again)}, by the first answered handshake"
     for spell in flap.misdirections:
-        lost = f"the last announcement sent clients to {spell.router}, not to {spell.instead_of}"
-        yield f"  misdirected: {duration(spell.end - spell.begin)}: {lost}"
+        yield f"  misdirected: {duration(spell.end - spell.begin)}: {misdirected(spell)}"
     connections = flap.connections
     if connections.reset is not None:
         clients = f"{connections.clients} client{'' if connections.clients == 1 else 's'}"
@@ -91,8 +100,7 @@ def story(flap: Flap, *, colour: bool = False, timeline: str | None = None) -> I
         yield "  cost:       not seen from here: the new router's own capture shows the resets"
     if flap.reconnects is not None and flap.reconnects.attempts:
         wave = flap.reconnects
-        settled = "not settled when last seen" if wave.settled is None else f"settled after {duration(wave.settled)}"
-        yield f"  reconnects: {wave.attempts} attempts, at most {wave.peak} in a second, {settled}"
+        yield f"  reconnects: {wave.attempts} attempts, at most {wave.peak} in a second, {settled(wave)}"
     for entry in verdict.evidence:
         yield f"  evidence:   {clock_time(entry.time)}  {entry.statement}"
     for ruled in verdict.ruled_out:
