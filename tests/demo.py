@@ -15,11 +15,15 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.lab import MASTERS, OPENSHIFT_ORIGINAL, Lab, address, missing
 from tests.lab.agents import Agent, Flap, nanoseconds, node_of, paired, replay
 from tests.lab.moves import Move, moves
 from tests.lab.storm import CLIENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31;1", "green": "32", "yellow": "33"}
 SHOWN = ("vrrp_flaps_total{", "vrrp_active{", "vrrp_addresses_held{", "vrrp_resets_total{", "vrrp_observer_frames_lost_total{")
@@ -314,6 +318,21 @@ def play(out: Path, show: Show) -> int:
     return audit.wrong
 
 
+def staged(play: Callable[[Path, Show], int], keep: Path | None, name: str, show: Show) -> int | None:
+    """Play in a directory that is removed unless it is to be kept: what is wrong by number, None if interrupted."""
+    with ExitStack() as running:
+        if keep is None:
+            out = Path(tempfile.mkdtemp(prefix=f"vrrp-{name}-"))
+            running.callback(shutil.rmtree, out, ignore_errors=True)
+        else:
+            out = keep
+        try:
+            return play(out, show)
+        except KeyboardInterrupt:
+            show.say("\ninterrupted; the lab is gone")
+            return None
+
+
 def main() -> int:
     """Run from the command line; 0 if everything agreed, 1 if not, 2 if it cannot run here."""
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
@@ -323,17 +342,9 @@ def main() -> int:
         print(f"demo: {lack}; run `make demo` as root: the lab needs network namespaces, keepalived and HAProxy", file=sys.stderr)
         return 2
     show = Show()
-    with ExitStack() as stack:
-        if keep is None:
-            out = Path(tempfile.mkdtemp(prefix="vrrp-demo-"))
-            stack.callback(shutil.rmtree, out, ignore_errors=True)
-        else:
-            out = keep
-        try:
-            wrong = play(out, show)
-        except KeyboardInterrupt:
-            show.say("\ninterrupted; the lab is gone")
-            return 130
+    wrong = staged(play, keep, "demo", show)
+    if wrong is None:
+        return 130
     show.say(show.style("everything agreed", "green") if not wrong else show.style(f"{wrong} things did not agree", "red"))
     return 1 if wrong else 0
 

@@ -16,7 +16,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.dashboards import asking, stack
-from tests.demo import Audit, Show, outage
+from tests.demo import Audit, Show, outage, staged
 from tests.lab import CLIENT, FOREIGN, MASTERS, OPENSHIFT_ORIGINAL, Lab, address, missing, netns
 from tests.lab.agents import PORT, Agent, node_of
 from tests.lab.moves import Move, moves
@@ -331,22 +330,16 @@ def main() -> int:
     if lack := missing() or (absent and f"not installed: {', '.join(absent)}"):
         print(f"tour: {lack}; run `make tour` as root", file=sys.stderr)
         return 2
+    if keep is not None:
+        keep = keep.resolve()
+        keep.mkdir(parents=True, exist_ok=True)
+        if any(keep.iterdir()):
+            print(f"tour: {keep}: not empty; name another directory", file=sys.stderr)
+            return 2
     show = Show()
-    with ExitStack() as running:
-        if keep is None:
-            out = Path(tempfile.mkdtemp(prefix="vrrp-tour-"))
-            running.callback(shutil.rmtree, out, ignore_errors=True)
-        else:
-            out = keep.resolve()
-            out.mkdir(parents=True, exist_ok=True)
-            if any(out.iterdir()):
-                print(f"tour: {out}: not empty; name another directory", file=sys.stderr)
-                return 2
-        try:
-            wrong = play(out, show)
-        except KeyboardInterrupt:
-            show.say("\ninterrupted; the lab is gone")
-            return 130
+    wrong = staged(play, keep, "tour", show)
+    if wrong is None:
+        return 130
     said = ("all is as it should be", "green") if not wrong else (f"{wrong} things are not as they should be", "red")
     show.say(show.style(f"\n{said[0]}", said[1]))
     return 1 if wrong else 0
