@@ -183,6 +183,8 @@ def _run(parsed: argparse.Namespace) -> int:
     def configure() -> Configuration:
         return load(parsed.config, os.environ, flags)
 
+    if parsed.duration is not None and not 0 < parsed.duration <= 1e9:
+        raise ConfigError(f"--duration is {parsed.duration:g}: give seconds above 0, up to 1000000000")
     terminal = sys.stdout.isatty() if parsed.format == "auto" else parsed.format == "text"
     agent = Agent(configure(), sys.stdout, terminal=terminal, once=parsed.once, configure=configure, warn=_warn)
     for number in (signal.SIGTERM, signal.SIGINT):

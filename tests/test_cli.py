@@ -177,6 +177,17 @@ def test_bad_flags(capsys, flags):
     assert (status, len(err)) == (UNUSABLE, 1)
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e30"])
+def test_a_duration_that_no_timer_takes(capsys, monkeypatch, seconds):
+    def begun(*_arguments, **_settings):
+        raise AssertionError("the agent was made before its flags were looked at")
+
+    monkeypatch.setattr("observer.agent.Agent", begun)
+    status, _, err = call(capsys, "run", f"--duration={seconds}")
+    assert (status, len(err)) == (UNUSABLE, 1)
+    assert err[0].endswith("give seconds above 0, up to 1000000000")
+
+
 # Captures that can be used, with remarks
 
 
