@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, TCP
@@ -393,7 +394,7 @@ def test_an_unknown_cause(capsys):
 
 def process(*arguments, **more):
     command = [sys.executable, "-c", "import sys; from observer.cli import main; sys.exit(main())", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+    return subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more)
 
 
 @pytest.mark.parametrize("arguments", [("causes",), ("replay", "--format", "json", "{}"), ("replay", "{}")])
@@ -416,6 +417,15 @@ def test_a_reader_that_has_seen_enough(capture, arguments, buffering):
     _, err = run.communicate(timeout=30)
     assert err == b""
     assert run.returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [("causes",), ("replay", "{}"), ("replay", "--format", "json", "{}", "-o", "/dev/full")])
+def test_a_full_disk(capture, arguments):
+    with Path("/dev/full").open("wb") as full:
+        run = process(*(argument.format(capture) for argument in arguments), stdout=full)
+        _, err = run.communicate(timeout=30)
+    told = b"vrrp-observer: the output is not whole: No space left on device; make room or write elsewhere\n"
+    assert (run.returncode, err) == (UNUSABLE, told)
 
 
 def test_through_a_pipe(octets):
