@@ -196,7 +196,8 @@ def _file(path: str) -> dict[str, tuple[Any, str]]:
         raise ConfigError(f"{path}: not UTF-8 text") from error
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Of its own kind are mistakes of grammar only, not a number of thousands of digits or lists as deep.
         raise ConfigError(f"{path}: {error}") from error
     settings = {}
     for key, value in document.items():
@@ -210,6 +211,9 @@ def _file(path: str) -> dict[str, tuple[Any, str]]:
 
 def _typed(key: str, value: Any, where: str) -> Any:
     default = getattr(Configuration(), key)
+    # No file, interface or host has one in its name, and the kernel takes none.
+    if any("\0" in text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)):
+        raise ConfigError(f"{where}: there is a NUL character in it; take it out")
     if isinstance(default, tuple):
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(item.strip() for item in value if item.strip())
@@ -219,6 +223,8 @@ def _typed(key: str, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: {value!r} is not a number")
         try:
             return float(value)
+        except OverflowError:
+            raise ConfigError(f"{where}: the number is too large") from None
         except (TypeError, ValueError):
             raise ConfigError(f"{where}: {value!r} is not a number") from None
     if not isinstance(value, str):

@@ -57,6 +57,11 @@ MISTAKES = {
     "no such evidence": ('evidence = ["sockts"]\n', "evidence", "'sockts' is not one of conf, log, sockets"),
     "bad port": ('service_ports = ["https"]\n', "service_ports", "'https' is not a port number"),
     "port out of range": ('service_ports = ["70000"]\n', "service_ports", "'70000' is not a port number"),
+    "number beyond all bounds": (f"hold_back = 1{'0' * 400}\n", ":1", "hold_back: the number is too large"),
+    "number of too many digits": (f"hold_back = 1{'0' * 5000}\n", "observer.toml", "4300 digits"),
+    "lists in lists": (f"interfaces = {'[' * 5000}\n", "observer.toml", "recursion"),
+    "NUL": ('tls_cert = "a\\u0000"\n', ":1", "tls_cert: there is a NUL character"),
+    "NUL in a list": ('logs = ["a", "b\\u0000"]\n', ":1", "logs: there is a NUL character"),
     "bad listen": ('listen = "9965"\n', "listen", "give host:port, [v6 address]:port or :port"),
 }
 
