@@ -126,11 +126,18 @@ def _of_node(flag: str, option: str, censuses: list[Census]) -> tuple[str, str]:
 
 def _labels(options: Sequence[str]) -> dict[str, str]:
     """Further labels of all series. Raises ConfigError."""
+    if not options:
+        return {}
+    # With the library of Prometheus, which takes longer to load than most replays.
+    from observer.sinks.metrics import METRICS
+
     labels = {}
     for option in options:
         name, equals, value = option.partition("=")
         if not equals or not _LABEL.fullmatch(name):
             raise ConfigError(f"--label {option!r}: give NAME=VALUE")
+        if name.startswith("__") or any(name in metric.labels for metric in METRICS):
+            raise ConfigError(f"--label {option!r}: {name} is a label of Prometheus or of the metrics themselves; give another")
         labels[name] = value
     return labels
 

@@ -119,6 +119,14 @@ def test_labels_are_those_of_a_scrape_or_what_one_asks_for(capsys, path):
     assert main(["replay", "--format", "openmetrics", "--label", "no-name=1", str(path)]) == 2
 
 
+@pytest.mark.parametrize("name", ["__name__", "__a", "vrid", "cause", "source"])
+def test_a_label_that_would_hide_or_be_hidden_is_refused(capsys, path, name):
+    assert main(["replay", "--format", "openmetrics", "--label", f"{name}=x", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"--label '{name}=x': {name} is a label" in err
+
+
 def test_nodes_are_shown_each_by_itself(capsys, path):
     text = exposition(capsys, "--node", f"m1={path}", "--node", f"m2={path}")
     one = series(text, "vrrp_adverts_total", router=A, instance="m1")
