@@ -12,7 +12,8 @@ from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
-from observer.rules.process import counts, taken, unheard
+from observer.rules.process import counts, restarted, taken, unheard
+from observer.rules.silence import skew_time
 from observer.rules.view import FlapView
 
 LEAD = 2 * SECOND
@@ -54,7 +55,13 @@ def find(view: FlapView) -> Finding | str:
         goes_on = Evidence(back.first, f"the same process went on at {back.router}: it was not stopped", back.node)
         group = "a FAULT of another member of a sync group leaves the same on the wire"
         return Finding(Cause.ADDRESS_REMOVED, Confidence.LIKELY, (given_up, goes_on), (group,))
-    resumed = Evidence(back.first, f"{back.router} resumed by itself {duration(back.first - resignation.last)} later", back.node)
+    if restarted(resignation, back):
+        return f"{back.router} came back as a new process"
+    gap = back.first - resignation.last
+    skew = skew_time(back)
+    if gap - (unheard(resignation, back) or 0) * back.interval > skew + back.interval // 2:
+        return f"{back.router} resumed {duration(gap)} later; after a removal it waits for its Skew_Time only ({duration(skew)})"
+    resumed = Evidence(back.first, f"{back.router} resumed by itself {duration(gap)} later", back.node)
     if counts(view.held or back) and unheard(resignation, back) == 0:
         return Finding(
             Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (given_up, resumed), ("who removed the address is not on the wire",)

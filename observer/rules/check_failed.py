@@ -15,7 +15,7 @@ from observer.model.host import LogEvent, LogKind
 from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
-from observer.rules.process import counts, resigned_after_gap, restarted
+from observer.rules.process import counts, keepaliveds, resigned_after_gap, restarted
 from observer.rules.resignation import waited
 from observer.rules.silence import gappy
 from observer.rules.view import FlapView, Run
@@ -80,6 +80,9 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
     if waited(view.held, resignation) and (fault is None or name is None):
         link = "a link that was lost for a moment puts a router in FAULT too, which then resigns late and twice at once"
         return Finding(Cause.CHECK_FAILED, Confidence.POSSIBLE, (*evidence, *proof), (*blind, link), name)
+    if fault is None and view.faulting is None and not keepaliveds(view.held or resignation):
+        other = "its adverts are not keepalived's by their make: another program may resign twice for other reasons"
+        return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (*evidence, *proof), (*blind, other), name)
     # Without identification (IPv6) a copy of one advert, as on a mirror port, cannot be told from a second one.
     if (
         fault is not None
@@ -193,6 +196,9 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if after.off_schedule is not None and after.off_schedule - after.first < after.interval:
         confidence = Confidence.LIKELY if counts(before) or name is not None else Confidence.POSSIBLE
         blind.append("adverts off schedule around the fall: a reload with another priority looks like this")
+    if not keepaliveds(before) and view.steps is None and name is None:
+        confidence = min(confidence, Confidence.LIKELY)
+        blind.append("its adverts are not keepalived's by their make: a priority set by hand may leave their schedule as it is")
     if not counts(before) and (gappy(before) or gappy(after)):
         confidence = min(confidence, Confidence.LIKELY)
         blind.append("adverts were lost, and carry no identification: a reload's may have been among them")

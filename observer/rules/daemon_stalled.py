@@ -56,6 +56,10 @@ def find(view: FlapView) -> Finding | str:
     resumed = Evidence(
         back.first, f"{back.router} resumed at {back.priority}, {duration(back.first - last.last)} after its last advert"
     )
+    if unseen == 0 and counts(last) and view.current == view.former and not burst(back):
+        # Nobody else's adverts show that the time really passed.
+        stepped = "a clock of the capture that was put forward looks the same"
+        return Finding(Cause.DAEMON_STALLED, Confidence.LIKELY, (evidence, resumed), (stepped,))
     if unseen == 0 and counts(last):
         same = Evidence(
             back.first, f"it is the same process: the identification goes on from {last.last_ident} to {back.first_ident}"

@@ -20,6 +20,9 @@ from observer.rules.view import FlapView, Run
 APART = 2
 """Intervals for which both advertise that are more than an election."""
 
+NEVER_SENT = 2
+"""Adverts that a FAULT numbers and a lost link keeps from being sent; one that goes on until another takes over sends more."""
+
 
 def find(view: FlapView) -> Finding | str:
     """A partition as the cause, or why not."""
@@ -138,7 +141,7 @@ def returned(view: FlapView) -> Run | None:
 def kept_on(before: Run, after: Run, unseen: int | None) -> bool:
     """Whether the adverts sent unheard between two runs are as many as a router sends that goes on all the time."""
     due = (after.first - before.last) // before.interval - 1
-    return unseen is not None and unseen > 0 and unseen >= due - max(1, due // 8)
+    return unseen is not None and unseen > NEVER_SENT and unseen >= due - max(1, due // 8)
 
 
 def _claimed_elsewhere(view: FlapView) -> Finding | None:

@@ -6,6 +6,7 @@ Routers that number otherwise, and IPv6, where there is none, tell nothing.
 
 from itertools import pairwise
 
+from observer.model.addresses import VIRTUAL_MAC
 from observer.model.host import HostSample
 from observer.model.time import MILLISECOND, SECOND
 from observer.model.verdicts import Evidence
@@ -53,6 +54,14 @@ def _continued(before: Run, after: Run) -> int | None:
 def counts(run: Run) -> bool:
     """Whether the router numbers its adverts one by one."""
     return run.stride == 1
+
+
+def keepaliveds(run: Run) -> bool:
+    """Whether adverts are keepalived's by their make: numbered one by one, or sent from the interface's own MAC address.
+
+    RFC 9568 7.2 has a router send them from the Virtual Router MAC address, as FRR and routers of hardware do.
+    """
+    return counts(run) or (run.mac is not None and not run.mac.startswith(VIRTUAL_MAC))
 
 
 def resigned_after_gap(held: Run, resignation: Run) -> bool:

@@ -23,8 +23,13 @@ MISSED = 4
 
 def active_down_interval(run: Run) -> int:
     """Active_Down_Interval of a backup that will advertise as ``run`` does, in nanoseconds (RFC 9568 6.1, RFC 3768 6.1)."""
+    return 3 * run.interval + skew_time(run)
+
+
+def skew_time(run: Run) -> int:
+    """Skew_Time of a router that advertises as ``run`` does, in nanoseconds (RFC 9568 6.1, RFC 3768 6.1)."""
     unit = SECOND if run.version == 2 else run.interval
-    return 3 * run.interval + (256 - run.priority) * unit // 256
+    return (256 - run.priority) * unit // 256
 
 
 def fell_silent(view: FlapView) -> tuple[Run, Evidence] | str:

@@ -28,7 +28,9 @@ def find(view: FlapView) -> Finding | str:
         return f"{resignation.router} sent {resignation.count} priority-0 adverts, where an orderly stop sends one"
     if any(twice_at_once(run) for run in view.siblings):
         return f"{resignation.router} entered FAULT in another virtual router at the same time"
-    if view.current == view.former:
+    back = view.came_back
+    anew = back is not None and restarted(resignation, back)
+    if view.current == view.former and not anew:
         return f"{resignation.router} resumed by itself"
     removal = _removed_first(view, resignation)
     if removal is not None:
@@ -37,7 +39,7 @@ def find(view: FlapView) -> Finding | str:
     if fault is not None:
         return f"its log says: {fault.detail}"
     evidence = [Evidence(resignation.first, f"{resignation.router} resigned with one priority-0 advert", resignation.node)]
-    if view.taken_over is not None and view.current is not None:
+    if view.taken_over is not None and view.current not in (None, view.former):
         evidence.append(
             Evidence(
                 view.taken_over,
@@ -59,8 +61,7 @@ def find(view: FlapView) -> Finding | str:
     if view.left is not None and view.left - resignation.last <= SECOND:
         gone = f"the kernel of {resignation.router} left the group of VRRP: its last process that listened there had ended"
         return Finding(Cause.STOPPED, Confidence.CERTAIN, (*evidence, Evidence(view.left, gone)))
-    back = view.came_back
-    if back is not None and restarted(resignation, back):
+    if back is not None and anew:
         evidence.append(
             Evidence(
                 back.first,

@@ -1,0 +1,96 @@
+"""What other programs, links lost for a moment and lone routers leave on the wire: each trace with its near miss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from traces import A, B, Trace, flaps
+
+from observer.model.observations import Advert
+from observer.model.verdicts import Cause, Confidence
+
+
+def verdict(trace):
+    flap = flaps(trace)[0]
+    return flap.verdict.cause, flap.verdict.confidence
+
+
+def virtual(trace):
+    """The same trace, its adverts from the Virtual Router MAC address and unnumbered, as of a router that is not keepalived."""
+    trace.items = [
+        replace(item, mac="00:00:5e:00:01:33", ident=7919 * place % 65536) if isinstance(item, Advert) else item
+        for place, item in enumerate(trace.items)
+    ]
+    return trace
+
+
+def two_groups(*vlans):
+    """Two groups that share nothing but their VRID."""
+    trace = Trace().adverts(A, 100, 0, 40, vlans=vlans[0])
+    return trace + Trace().adverts(B, 100, 0.5, 40, addresses=("198.51.100.1",), vlans=vlans[1])
+
+
+@pytest.mark.parametrize("vlans", [((10,), (20,)), ((), (20,)), ((10, 1), (10, 2))])
+def test_groups_on_different_vlans_are_no_conflict(vlans):
+    assert flaps(two_groups(*vlans)) == []
+
+
+@pytest.mark.parametrize("vlans", [((), ()), ((10,), (10,))])
+def test_groups_on_one_vlan_are_a_conflict(vlans):
+    assert verdict(two_groups(*vlans)) == (Cause.VRID_CONFLICT, Confidence.CERTAIN)
+
+
+def lowered():
+    return Trace(version=3).adverts(A, 150, 0, 20).adverts(A, 50, 20, 4).adverts(B, 100, 23.3, 30)
+
+
+def test_a_priority_that_falls_on_schedule_may_have_been_set_by_hand_where_no_keepalived_runs():
+    assert verdict(virtual(lowered())) == (Cause.CHECK_FAILED, Confidence.LIKELY)
+    assert verdict(lowered()) == (Cause.CHECK_FAILED, Confidence.CERTAIN)
+
+
+def faulted():
+    return Trace().adverts(A, 110, 0, 20).resign(A, 19.4, times=2).adverts(B, 100, 20, 30)
+
+
+def test_two_resignations_are_a_fault_for_certain_of_keepalived_only():
+    assert verdict(virtual(faulted())) == (Cause.CHECK_FAILED, Confidence.LIKELY)
+    assert verdict(faulted()) == (Cause.CHECK_FAILED, Confidence.CERTAIN)
+
+
+def away(unsent):
+    """A is not heard for 5 s, B takes over, and yields to A when it is heard again."""
+    trace = Trace().adverts(A, 65, 0, 20).sent_elsewhere(A, unsent)
+    return trace.adverts(B, 60, 22.77, 1).adverts(A, 65, 23.78, 40)
+
+
+def test_a_fault_numbers_two_adverts_that_a_lost_link_kept_from_being_sent():
+    """A partition lasts until Active_Down_Interval is over: three adverts at least go unheard."""
+    assert verdict(away(2))[0] is Cause.UNEXPLAINED
+    assert verdict(away(3)) == (Cause.PARTITION, Confidence.CERTAIN)
+
+
+def alone(back, *, anew=False):
+    """A resigns once, nobody else is there, and it resumes."""
+    trace = Trace().adverts(A, 100, 0, 20).resign(A, 19.4)
+    return (trace.restart(A) if anew else trace).adverts(A, 100, back, 30)
+
+
+def test_a_lone_router_that_comes_back_as_a_new_process_was_stopped():
+    assert verdict(alone(23.1, anew=True)) == (Cause.STOPPED, Confidence.CERTAIN)
+
+
+def test_a_lone_router_whose_address_was_removed_is_back_after_its_skew_time():
+    """Later is the end of a FAULT of its sync group, for one."""
+    assert verdict(alone(20.01)) == (Cause.ADDRESS_REMOVED, Confidence.CERTAIN)
+    assert verdict(alone(28.1))[0] is Cause.UNEXPLAINED
+
+
+@pytest.mark.parametrize(("burst", "confidence"), [(1, Confidence.LIKELY), (5, Confidence.CERTAIN)])
+def test_a_clock_put_forward_looks_like_a_stall_that_nobody_else_noticed(burst, confidence):
+    """Frozen, keepalived sends what was due at once when it goes on."""
+    trace = Trace().adverts(A, 65, 0, 20)
+    for number in range(burst):
+        trace.advert(A, 65, 25 + number * 0.002)
+    assert verdict(trace.adverts(A, 65, 26, 20)) == (Cause.DAEMON_STALLED, confidence)
