@@ -110,6 +110,7 @@ class Trace:
         destination: str | None = None,
         addresses: tuple[str, ...] | None = None,
         authentication: int = 0,
+        vlans: tuple[int, ...] = (),
     ) -> Trace:
         """One advert (in unicast: one for each peer, microseconds apart); unheard ones count too."""
         self.clock = when
@@ -137,6 +138,7 @@ class Trace:
                     checksum=ChecksumForm.MESSAGE,
                     ttl=255,
                     ident=ident if self.family is Family.IPV4 else None,
+                    vlans=vlans,
                 )
             )
         return self

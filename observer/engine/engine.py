@@ -292,6 +292,9 @@ class Engine:
             last = other.tracker.last
             if other is group or last is None or advert.time - last.time > 3 * last.interval:
                 continue
+            if last.node == advert.node and last.vlans != advert.vlans:
+                # A mirror port, or the device below VLAN interfaces, sees several segments.
+                continue
             older, foreign = (other, group) if groups.index(other) < groups.index(group) else (group, other)
             if not any(flap.foreign for flap in older.flaps) and older.tracker.active is not None:
                 flap = self._open(older, older.tracker.active, advert.time)

@@ -97,6 +97,8 @@ class Advert:
     ident: int | None
     """IPv4 identification, which keepalived counts up by itself; None in IPv6."""
     outgoing: bool | None = None
+    vlans: tuple[int, ...] = ()
+    """VLAN identifiers of the frame, outermost first; empty where it had no tag, or the kernel took it off."""
 
     @property
     def unicast(self) -> bool:

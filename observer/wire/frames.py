@@ -114,6 +114,8 @@ class FrameDecoder:
             ttl=packet.ttl,
             ident=packet.ident,
             outgoing=outgoing,
+            # Identifier 0 tags a priority, and no VLAN (IEEE 802.1Q 9.6).
+            vlans=tuple(vlan for vlan in link.vlans if vlan),
         )
 
 

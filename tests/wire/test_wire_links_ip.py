@@ -133,3 +133,8 @@ def test_a_header_that_lies_about_itself():
 def test_other_ethertypes_are_nothing():
     assert decode(ethernet(NETWORK, ethertype=0x88CC)) is None
     assert decode(ethernet(NETWORK, ethertype=40)) is None
+
+
+def test_an_advert_tells_its_vlans_and_a_tag_of_priority_alone_is_none():
+    frame = ethernet(ipv4(v2()), vlans=[(0x8100, 0), (0x8100, 20)])
+    assert decode(frame).vlans == (20,)
