@@ -17,7 +17,7 @@ from observer.model.observations import NeighbourKind
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import gone, restarted, unheard
-from observer.rules.silence import fell_silent, timely, was_away
+from observer.rules.silence import fell_silent, timely, too_soon, was_away
 from observer.rules.view import FlapView, Run
 
 REFUSALS = 3
@@ -53,6 +53,8 @@ def find(view: FlapView) -> Finding | str:
         # After a node's loss of power its log says the same.
         again = Evidence(started.time, f"its log says, with no word of a stop before: {started.detail}", started.node)
         return Finding(Cause.DAEMON_KILLED, Confidence.CERTAIN, (evidence, again))
+    if too_soon(view, last):
+        return f"{view.current} took over before its patience could end, and so not for the silence of {last.router}"
     holds, alive = _still_holds(view, last), _alive(view, last)
     whole = view.lossless and timely(view, last)
     sure = Confidence.CERTAIN if whole else Confidence.LIKELY

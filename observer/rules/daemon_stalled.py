@@ -56,16 +56,16 @@ def find(view: FlapView) -> Finding | str:
     resumed = Evidence(
         back.first, f"{back.router} resumed at {back.priority}, {duration(back.first - last.last)} after its last advert"
     )
-    if unseen == 0 and counts(last) and view.current == view.former and not burst(back):
+    if unseen == 0 and counts(last, back) and view.current == view.former and not burst(back):
         # Nobody else's adverts show that the time really passed.
         stepped = "a clock of the capture that was put forward looks the same"
         return Finding(Cause.DAEMON_STALLED, Confidence.LIKELY, (evidence, resumed), (stepped,))
-    if unseen == 0 and counts(last):
+    if unseen == 0 and counts(last, back):
         same = Evidence(
             back.first, f"it is the same process: the identification goes on from {last.last_ident} to {back.first_ident}"
         )
         return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, resumed, same))
-    if last.last_ident is not None and back.first_ident is not None and counts(last):
+    if last.last_ident is not None and back.first_ident is not None and counts(last, back):
         return f"another process came back at {last.router}: the identification began anew"
     if view.current == view.former:
         return f"nobody took over from {last.router}: the others may have heard it all the time"

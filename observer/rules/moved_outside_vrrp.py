@@ -10,6 +10,7 @@ advertises where it is not heard).
 """
 
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.silence import complete
 from observer.rules.view import FlapView
 
 
@@ -38,4 +39,7 @@ def find(view: FlapView) -> Finding | str:
     if claim.node is None:
         unseen = "adverts of the other host that do not arrive here would not be seen: a partition looks the same"
         return Finding(Cause.MOVED_OUTSIDE_VRRP, Confidence.POSSIBLE, tuple(evidence), (unseen,))
+    if not complete(view, held):
+        lost = f"frames were lost: adverts with which {who} took the address over may have been among them"
+        return Finding(Cause.MOVED_OUTSIDE_VRRP, Confidence.POSSIBLE, tuple(evidence), (lost,))
     return Finding(Cause.MOVED_OUTSIDE_VRRP, Confidence.LIKELY, tuple(evidence))

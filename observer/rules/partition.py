@@ -14,7 +14,7 @@ from observer.model.time import duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, unheard
 from observer.rules.rejected import damaged, differences, unfounded
-from observer.rules.silence import SILENT, fell_silent, timely
+from observer.rules.silence import SILENT, complete, fell_silent, timely
 from observer.rules.view import FlapView, Run
 
 APART = 2
@@ -80,7 +80,7 @@ def _unheard(view: FlapView) -> Finding | None:
         return None
     last, evidence = silent
     back = view.came_back
-    if back is not None and (back.priority != last.priority or counts(last)):
+    if back is not None and (back.priority != last.priority or counts(last, back)):
         return None
     if (back is None and not view.life.frames) or view.life.refused_vrrp or view.left is not None or last.router in view.taps:
         return None
@@ -91,7 +91,7 @@ def _unheard(view: FlapView) -> Finding | None:
 def _silence_was_ours(view: FlapView) -> Finding | None:
     """The former router fell silent for us and the new one, but went on advertising."""
     last, back = view.last_before, view.came_back
-    if last is None or back is None or view.taken_over is None or view.current == view.former or not counts(last):
+    if last is None or back is None or view.taken_over is None or view.current == view.former or not counts(last, back):
         return None
     unseen = unheard(last, back)
     if (
@@ -163,10 +163,12 @@ def _claimed_elsewhere(view: FlapView) -> Finding | None:
             # One advert does not show how it counts; members of a group mostly run the same program.
             numbered = counts(run) or (run.count == 1 and counts(held))
             unseen = run.first_ident - 1 if numbered and run.first_ident - 1 <= since else None
+        # A better router may have sent them before the observation began, and comes back now.
+        alone = complete(view, held) and run.priority <= held.priority
         if unseen is not None and unseen >= APART and view.time - held.last < APART * held.interval:
             return Finding(
                 Cause.PARTITION,
-                Confidence.CERTAIN if earlier else Confidence.LIKELY,
+                Confidence.CERTAIN if earlier else Confidence.LIKELY if alone else Confidence.POSSIBLE,
                 (
                     Evidence(held.last, f"{held.router} was Active and advertised on schedule", held.node),
                     Evidence(

@@ -14,7 +14,7 @@ from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.partition import returned
 from observer.rules.process import restarted
-from observer.rules.silence import SILENT
+from observer.rules.silence import SILENT, active_down_interval
 from observer.rules.view import FlapView, Run
 
 AT_ONCE = SECOND
@@ -39,6 +39,9 @@ def find(view: FlapView) -> Finding | str:
     drop = view.drop()
     if drop is not None and held.priority < drop[0].priority:
         return f"the priority of {held.router} had fallen from {drop[0].priority} to {held.priority}"
+    fell = _fell_unheard(view, held, takeover)
+    if fell is not None:
+        return f"the priority of {held.router} had fallen from {fell.priority} to {held.priority} while it was not heard"
     still = _went_on(view, held)
     if still is not None:
         return f"{held.router} went on advertising long after the move"
@@ -79,6 +82,20 @@ def _went_on(view: FlapView, held: Run) -> Run | None:
         if view.taken_over is not None and run.first <= view.taken_over and run.last > view.taken_over + 2 * run.interval:
             return run
     return None
+
+
+def _fell_unheard(view: FlapView, held: Run, takeover: Run) -> Run | None:
+    """The former router's run before, if it outranked the new one then, and that may have taken over because it does not now.
+
+    A backup that is there takes over within Active_Down_Interval of the fall; one that let more time pass came later.
+    """
+    before = next((run for run in reversed(view.runs.get(held.router, ())) if run.last < held.first), None)
+    if before is None or before.priority < takeover.priority:
+        return None
+    if takeover.first - held.first > active_down_interval(takeover) + held.interval:
+        return None
+    others = (run for router, runs in view.runs.items() if router != held.router for run in runs)
+    return None if any(before.last < run.last and run.first < held.first for run in others) else before
 
 
 def _earlier(view: FlapView, takeover: Run) -> Run | None:

@@ -30,30 +30,32 @@ def unheard(before: Run, after: Run) -> int | None:
     unseen = _continued(before, after)
     if unseen is None or before.last_ident is None or after.first_ident is None:
         return None
-    # A count that has just passed 65535 and one that began anew look alike.
-    return None if after.first_ident <= FRESH and after.first_ident < before.last_ident else unseen
+    # A count that has just passed 65535 and one that began anew look alike, and one advert does not tell how far it had come.
+    fresh = after.first_ident <= FRESH and (after.first_ident < before.last_ident or not before.stride)
+    return None if fresh else unseen
 
 
 def restarted(before: Run, after: Run) -> bool:
     """Whether the count began anew between two runs: a new process, or a reload."""
-    if before.last_ident is None or after.first_ident is None or not before.stride:
+    if before.last_ident is None or after.first_ident is None or not (before.stride or after.stride):
         return False
     return after.first_ident <= min(FRESH, before.last_ident) and _continued(before, after) is None
 
 
 def _continued(before: Run, after: Run) -> int | None:
     """Adverts between two runs if the count goes on from one to the other, and no further than the time allows."""
-    if not before.stride or before.last_ident is None or after.first_ident is None:
+    stride = before.stride or after.stride
+    if not stride or before.last_ident is None or after.first_ident is None:
         return None
     step = (after.first_ident - before.last_ident) % 65536
-    unseen = step // before.stride - 1
+    unseen = step // stride - 1
     possible = (after.first - before.last) // max(before.interval, 1) + SLACK
-    return unseen if step % before.stride == 0 and 0 <= unseen <= possible else None
+    return unseen if step % stride == 0 and 0 <= unseen <= possible else None
 
 
-def counts(run: Run) -> bool:
-    """Whether the router numbers its adverts one by one."""
-    return run.stride == 1
+def counts(run: Run, after: Run | None = None) -> bool:
+    """Whether the router numbers its adverts one by one; where one run is too short to show it, by the one ``after`` it."""
+    return (run.stride or (after.stride if after is not None else 0)) == 1
 
 
 def keepaliveds(run: Run) -> bool:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.rejected import damaged, differences, unfounded
-from observer.rules.silence import interrupted
+from observer.rules.silence import complete, interrupted
 from observer.rules.view import FlapView, Run
 
 
@@ -52,7 +52,8 @@ def find(view: FlapView) -> Finding | str:
     if claim.intact:
         return Finding(Cause.RECEIVER_DEAF, Confidence.CERTAIN, evidence, blinds)
     unheard = f"a resignation of {claim.owner.router} that this capture lost would look the same"
-    return Finding(Cause.RECEIVER_DEAF, Confidence.LIKELY, evidence, (*blinds, unheard))
+    confidence = Confidence.LIKELY if complete(view, claim.owner) else Confidence.POSSIBLE
+    return Finding(Cause.RECEIVER_DEAF, confidence, evidence, (*blinds, unheard))
 
 
 def _unread(view: FlapView, claimant: Run) -> tuple[Evidence, ...]:

@@ -5,6 +5,7 @@ No cause of its own is decided here.
 
 from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Evidence
+from observer.rules.process import counts
 from observer.rules.view import FlapView, Run
 
 SILENT = 2.5
@@ -118,6 +119,24 @@ def timely(view: FlapView, last: Run) -> bool:
     return abs(silence - active_down_interval(takeover)) <= max(last.interval // 20, TIMER)
 
 
+def too_soon(view: FlapView, last: Run) -> bool:
+    """Whether the new router took over before its patience could end, and so for another reason than silence.
+
+    What it heard last from the former one came no earlier than what was heard here: it outranked it, or a resignation was lost.
+    """
+    takeover, silence = view.takeover, view.silence
+    if takeover is None or silence is None or view.clocks:
+        return False
+    # VRRPv3 backups wait by the interval of the Active one (RFC 9568 6.1).
+    shortest = min(active_down_interval(takeover), 3 * last.interval)
+    return silence < shortest - max(last.interval // 20, TIMER)
+
+
 def gappy(run: Run) -> bool:
     """Whether adverts of a run were not heard, by its schedule; then others may be lost too."""
     return run.count - 1 < round((run.last - run.first) / run.interval)
+
+
+def complete(view: FlapView, run: Run) -> bool:
+    """Whether nothing says that adverts were lost, of this run or others; where they are numbered, a late timer does not."""
+    return view.lossless and (counts(run) or not gappy(run))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from traces import A, B, Trace, flaps
+from traces import A, B, Trace, at, flaps
 
-from observer.model.observations import Advert
+from observer.model.observations import Advert, GroupLeft
 from observer.model.verdicts import Cause, Confidence
 
 
@@ -94,3 +94,20 @@ def test_a_clock_put_forward_looks_like_a_stall_that_nobody_else_noticed(burst, 
     for number in range(burst):
         trace.advert(A, 65, 25 + number * 0.002)
     assert verdict(trace.adverts(A, 65, 26, 20)) == (Cause.DAEMON_STALLED, confidence)
+
+
+@pytest.mark.parametrize(("taken", "cause"), [(22.766, Cause.DAEMON_KILLED), (21.9, Cause.UNEXPLAINED)])
+def test_who_takes_over_before_its_patience_ends_did_not_do_so_for_the_silence(taken, cause):
+    """The resignation of a router that was stopped in order may have been lost."""
+    trace = Trace().adverts(A, 65, 0, 20)
+    trace.items.append(GroupLeft(time=at(19.5), node="m1", interface="eth0", router=A))
+    assert verdict(trace.adverts(B, 60, taken, 40))[0] is cause
+
+
+@pytest.mark.parametrize(
+    ("priority", "low", "cause"), [(70, 2, Cause.UNEXPLAINED), (50, 2, Cause.PREEMPTED), (70, 7, Cause.PREEMPTED)]
+)
+def test_a_priority_that_fell_while_it_was_not_heard_may_be_why_another_took_over(priority, low, cause):
+    """It does not where the new router was never outranked, or let the lower priority pass for longer than a backup waits."""
+    trace = Trace().adverts(A, priority, 0, 20).sent_elsewhere(A, 5).adverts(A, 45, 25, low)
+    assert verdict(trace.restart(B).adverts(B, 60, 24.7 + low, 40))[0] is cause
