@@ -25,6 +25,7 @@ from observer.run import run
 from observer.sinks.progress import Progress
 from observer.sinks.report import Report
 from observer.sinks.sentences import clock
+from observer.sinks.text import colourful
 from observer.sources.address_events import read_address_events
 from observer.sources.capture_file import Known
 from observer.sources.census import Census
@@ -223,7 +224,7 @@ def _write(report: Report, form: str, engine: Engine, censuses: list[Census], cl
         case "jsonl":
             report.write_lines(stream)
         case _:
-            report.write_text(engine, stream, colour=stream.isatty())
+            report.write_text(engine, stream, colour=colourful(stream))
 
 
 def _sizes(censuses: list[Census]) -> dict[str, int]:

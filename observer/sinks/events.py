@@ -20,6 +20,7 @@ class Lines:
     def __init__(self, stream: TextIO, *, terminal: bool) -> None:
         self._stream = stream
         self._terminal = terminal
+        self._colour = text.colourful(stream)
 
     def observed(self, observation: Observation) -> None:
         """Nothing: observations are not told."""
@@ -30,7 +31,7 @@ class Lines:
             case FlapJudged():
                 if self._terminal:
                     closed = "  (closed)" if event.stage is FlapStage.CLOSED else ""
-                    self._write(text.line(event.flap, colour=True) + closed)
+                    self._write(text.line(event.flap, colour=self._colour) + closed)
                     if event.stage is not FlapStage.CLOSED:
                         for entry in event.flap.verdict.evidence:
                             self._write(f"              {entry.statement}")

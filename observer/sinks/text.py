@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from observer.model.flaps import BurstCause
@@ -10,6 +11,7 @@ from observer.model.verdicts import Cause, Confidence, Warranted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TextIO
 
     from observer.model.flaps import Bounds, Elected, Flap, Misdirection, Reconnects, ResetBurst, Storm
 
@@ -58,6 +60,11 @@ def misdirected(spell: Misdirection) -> str:
 def settled(wave: Reconnects) -> str:
     """Whether a wave of reconnects came to rest."""
     return "not settled when last seen" if wave.settled is None else f"settled after {duration(wave.settled)}"
+
+
+def colourful(stream: TextIO) -> bool:
+    """Whether colours are for this stream: a terminal whose user did not set NO_COLOR (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def line(flap: Flap, *, colour: bool = False) -> str:

@@ -24,8 +24,13 @@ def nobody_took_over():
     return Trace().adverts(A, 65, 0, 20).passed(100)
 
 
-def lines(trace, *, terminal):
-    stream = io.StringIO()
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def lines(trace, *, terminal, stream=None):
+    stream = stream or io.StringIO()
     run(trace.observations(), Engine(), [Lines(stream, terminal=terminal)])
     return stream.getvalue().splitlines()
 
@@ -54,12 +59,24 @@ def test_lines_for_a_terminal():
     told = lines(check_failed(), terminal=True)
     assert f"{A} is Active (perhaps for long)" in told[0]
     flap = next(line for line in told if "check_failed" in line)
-    assert flap.startswith("\x1b[")
     for part in ("11:07:02.766", "VRID 51 (ipv4) on eth0", f"moved from {A} to {B}", "warranted: "):
         assert part in flap
     assert told[-1].endswith("(closed)")
     evidence = [line for line in told if line.startswith(" ")]
     assert any("from 65 to 45" in line for line in evidence)
+
+
+@pytest.mark.parametrize(
+    ("stream", "no_color", "coloured"),
+    [(Terminal, None, True), (Terminal, "", True), (Terminal, "1", False), (io.StringIO, None, False)],
+)
+def test_colours_are_for_a_terminal_whose_user_wants_them(monkeypatch, stream, no_color, coloured):
+    """Also where text is asked for and goes to a file."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if no_color is not None:
+        monkeypatch.setenv("NO_COLOR", no_color)
+    told = lines(check_failed(), terminal=True, stream=stream())
+    assert ("\x1b" in "".join(told)) is coloured
 
 
 def test_each_line_is_flushed():
