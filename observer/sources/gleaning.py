@@ -82,6 +82,9 @@ def glean(batch: FrameBatch, node: str, interest: Interest) -> Gleaned:
     segments = None if not parts else parts[0] if len(parts) == 1 else in_order(parts)
     looked_at = np.concatenate((rows, np.arange(0, len(batch), PACE), [len(batch) - 1]))
     stamps = batch.heads.times(np.sort(looked_at))
+    if untimed or (stamps == NO_TIME).any():
+        # Rare, so only then is every frame looked at: the sift has left most of them aside.
+        untimed = int(np.count_nonzero(batch.heads.times(np.arange(len(batch))) == NO_TIME))
     stamps = stamps[stamps != NO_TIME]
     originals = batch.heads.originals(rows[selection.rare])
     rare = []

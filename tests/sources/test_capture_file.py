@@ -148,6 +148,14 @@ def test_frames_without_a_time_are_left_out_and_counted(tmp_path):
     assert kinds(seen)["Advert"] == 1
 
 
+def test_frames_without_a_time_are_counted_whatever_they_are(tmp_path):
+    def simple(frame):
+        return block(3, struct.pack("<I", len(frame)) + frame + bytes(-len(frame) % 4))
+
+    census, _ = replay(tmp_path, pcapng([1], []) + simple(vrrp()) + simple(syn(40000)) * 20)
+    assert census.untimed == 21
+
+
 def test_only_frames_without_a_time(tmp_path):
     frame = vrrp()
     simple = block(3, struct.pack("<I", len(frame)) + frame + bytes(-len(frame) % 4))
