@@ -77,6 +77,8 @@ class Agent:
         self._configure = configure
         self._warn = warn
         self._reload = False
+        self._unheard = False
+        """Somebody asked for a recording, and there is no place for one."""
         node = configuration.node or socket.gethostname()
         self._live = Live(nanoseconds(configuration.hold_back))
         conf = Conf(node, configuration.keepalived_conf, warn)
@@ -139,6 +141,8 @@ class Agent:
         """Record what is kept in memory, and on for some time; a signal handler may call it."""
         if self._recorder is not None:
             self._recorder.ask("asked for by SIGUSR1")
+        else:
+            self._unheard = True
 
     def _recorder_is(self, state: SourceState, detail: str) -> None:
         """Show whether recordings can be written; the engine need not know."""
@@ -191,6 +195,9 @@ class Agent:
                 self._notify.turned()
                 if self._reload:
                     self._reloaded()
+                if self._unheard:
+                    self._unheard = False
+                    self._warn("SIGUSR1: nothing is recorded; name a directory with --recordings")
                 if (addresses := self._engine.watched) != followed:
                     self._capture.follow(addresses)
                     followed = addresses

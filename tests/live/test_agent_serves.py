@@ -142,6 +142,14 @@ def test_reload(running, tmp_path):
         ]
 
 
+def test_a_recording_asked_for_without_a_place_for_it_is_said_to_be_none(running):
+    with running() as agent:
+        agent.hear("READY=1")
+        agent.process.send_signal(signal.SIGUSR1)
+        time.sleep(1.5)
+        assert agent.end() == "vrrp-observer: SIGUSR1: nothing is recorded; name a directory with --recordings\n"
+
+
 def test_a_terminal_that_hangs_up_ends_it(tmp_path):
     """What a daemon takes for a reload is the end of a program that somebody watches."""
     ours, theirs = pty.openpty()
