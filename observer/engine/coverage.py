@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from observer.model.observations import (
-    Clock,
-    FramesLost,
-    SourceChange,
-    SourceState,
-)
+from observer.model.observations import Clock, FramesLost, SourceChange, SourceState
 
 EVIDENCE = ("conf", "log", "sockets", "raw", "process", "pressure", "haproxy", "redirect")
 """Sources that look at the node itself: each may be missing, which is then a blind spot."""

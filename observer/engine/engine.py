@@ -396,12 +396,12 @@ class Engine:
                 return self._taken_over(group, step, flap)
             case Action.RESUME:
                 if flap is not None and flap.taken_over is None:
-                    flap.current = flap.former
+                    flap.resume(step.time)
                 return [self._active(group, step.time)]
             case Action.REVIVE:
                 if flap is not None and flap.taken_over is None:
                     others = len(tracker.tracks) > 1
-                    flap.current = flap.former
+                    flap.resume(step.time)
                     if flap.standing is None and (step.unheard or (step.unheard is None and others)):
                         # It went on sending (or its backups would have taken over): the silence was only ours.
                         group.flaps.remove(flap)
@@ -442,6 +442,9 @@ class Engine:
         if flap is not None and pending:
             flap.contenders = [contender for contender in flap.contenders if contender != router]
             flap.taken(step.time, router)
+        elif flap is not None and flap.taken_over is None and flap.resumed is not None and flap.contested(step.time):
+            # The former router was the first to stand for the same election, and another one wins it.
+            flap.taken(flap.resumed, router)
         elif flap is not None and flap.contested(step.time) and router != flap.former:
             # A second backup wins the same election.
             if flap.current is not None and flap.current not in flap.contenders:

@@ -45,6 +45,8 @@ class OpenFlap:
     former: str | None
     current: str | None = None
     taken_over: int | None = None
+    resumed: int | None = None
+    """When the former router claimed the addresses again, while no other had."""
     contenders: list[str] = field(default_factory=list)
     judged: int = 0
     """How many of ``JUDGEMENTS`` are done."""
@@ -69,8 +71,9 @@ class OpenFlap:
 
     @property
     def deadline(self) -> int:
-        """When it is to be judged next."""
-        return self.base + JUDGEMENTS[self.judged]
+        """When it is to be judged next; not before it is clear whether others contest what the former router resumed."""
+        due = self.base + JUDGEMENTS[self.judged]
+        return due if self.resumed is None else max(due, self.resumed + CONTEST)
 
     @property
     def claimed(self) -> bool:
@@ -95,9 +98,14 @@ class OpenFlap:
         self.judged = 0
         self.cost.moved()
 
+    def resume(self, time: int) -> None:
+        """The former router claims the addresses again."""
+        self.current, self.resumed = self.former, time
+
     def contested(self, time: int) -> bool:
         """Whether a claim at this time belongs to the election that this flap began with."""
-        return self.taken_over is not None and time - self.taken_over < CONTEST
+        began = self.taken_over if self.taken_over is not None else self.resumed
+        return began is not None and time - began < CONTEST
 
 
 def healed(flap: OpenFlap, step: Step, runs: Sequence[Run]) -> bool:

@@ -10,12 +10,7 @@ import numpy as np
 
 from observer.engine.bins import bins
 from observer.model.addresses import VIRTUAL_MAC, address_words, mac_number
-from observer.model.observations import (
-    GroupLeft,
-    Neighbour,
-    NeighbourKind,
-    Refused,
-)
+from observer.model.observations import GroupLeft, Neighbour, NeighbourKind, Refused
 from observer.model.segments import Tcp, TcpSegments
 from observer.model.time import SECOND
 from observer.rules.view import LifeSigns, Probe

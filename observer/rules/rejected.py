@@ -77,6 +77,8 @@ def unfounded(view: FlapView) -> Claim | str:
         return "nobody claimed the address"
     if start - held.last >= SILENT * held.interval:
         return f"{held.router} had fallen silent"
+    if start - min((run.first for run in view.tenure()), default=held.first) < held.interval:
+        return f"{held.router} had been Active for less than an interval: who claims it then could not have heard it in time"
     drop = view.drop()
     if drop is not None and held.priority < drop[0].priority:
         return f"the priority of {held.router} had fallen"
