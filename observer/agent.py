@@ -13,13 +13,7 @@ from observer.engine.engine import Engine
 from observer.keepalived.watch import Conf
 from observer.model.errors import ConfigError, SourceError
 from observer.model.flaps import FlapJudged
-from observer.model.observations import (
-    AddressChange,
-    Advert,
-    SourceChange,
-    SourceState,
-    TimePassed,
-)
+from observer.model.observations import AddressChange, Advert, SourceChange, SourceState, TimePassed
 from observer.model.time import SECOND, nanoseconds, seconds
 from observer.run import Sink, run
 from observer.sinks.events import Lines

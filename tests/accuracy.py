@@ -18,14 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import numpy as np
 from cases import Case, Spoil, cases, verdicts
 
-from observer.model.observations import (
-    Advert,
-    Malformed,
-    Neighbour,
-    Observation,
-    Refused,
-    SourceChange,
-)
+from observer.model.observations import Advert, Malformed, Neighbour, Observation, Refused, SourceChange
 from observer.model.segments import TcpSegments
 from observer.model.time import SECOND
 from observer.model.verdicts import Confidence

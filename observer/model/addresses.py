@@ -11,6 +11,11 @@ VIRTUAL_MAC = "00:00:5e:00:0"
 """What Virtual Router MAC addresses of both families begin with (RFC 9568 7.3)."""
 
 
+def virtual_mac(vrid: int, *, six: bool) -> str:
+    """The Virtual Router MAC address (RFC 9568 7.3)."""
+    return f"{VIRTUAL_MAC}{2 if six else 1}:{vrid:02x}"
+
+
 @lru_cache(maxsize=4096)
 def address_text(octets: bytes) -> str:
     """4 or 16 octets as canonical text (dotted quad; RFC 5952)."""

@@ -9,7 +9,8 @@ Not to be confused with: `check_failed` (there the former router's priority fell
 `vrid_conflict` (the new sender is of another group).
 """
 
-from observer.model.addresses import VIRTUAL_MAC
+from observer.model.addresses import VIRTUAL_MAC, virtual_mac
+from observer.model.observations import AddressChange, Family, LinkChange
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.partition import returned
@@ -121,11 +122,15 @@ def _took_the_address(view: FlapView, takeover: Run) -> int | None:
     An Active Router has it all the time.
     """
     node, first = view.local.get(takeover.router), view.at_home(takeover)
-    got = [change.time for change in view.address_changes if change.node == node and change.present and not change.initial]
-    # FRR leaves the address on an interface of its own with the virtual router's MAC, and takes that down (protodown).
-    got += [
-        change.time
-        for change in view.link_changes
-        if change.node == node and change.up and not change.initial and (change.mac or "").startswith(VIRTUAL_MAC)
-    ]
-    return next((time for time in got if abs(time - first) <= AT_ONCE), None)
+
+    def then(change: AddressChange | LinkChange) -> bool:
+        return change.node == node and not change.initial and abs(change.time - first) <= AT_ONCE
+
+    got = [change.time for change in view.address_changes if change.present and then(change)]
+    up = [change for change in view.link_changes if change.up and then(change)]
+    # FRR leaves the address on an interface of its own with the virtual router's MAC, and takes that down (protodown). It comes
+    # up with a real link below it as well, and that may have been all that parted an Active Router from the others.
+    if all((change.mac or "").startswith(VIRTUAL_MAC) for change in up):
+        made = virtual_mac(view.virtual_router.vrid, six=view.virtual_router.family is Family.IPV6)
+        got += [change.time for change in up if change.mac == made]
+    return min(got, default=None)

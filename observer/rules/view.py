@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
     from observer.model.flaps import VirtualRouter
     from observer.model.host import HostSample, LogEvent, LogKind
-    from observer.model.observations import (
-        AddressChange,
-        Clock,
-        LinkChange,
-        Malformed,
-        Neighbour,
-    )
+    from observer.model.observations import AddressChange, Clock, LinkChange, Malformed, Neighbour
 
 SAME = SECOND // 10
 """An advert heard at two nodes within this, and within half an interval, is the same."""

@@ -33,13 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from observer.model.flaps import Event
-    from observer.model.observations import (
-        GroupLeft,
-        Malformed,
-        Neighbour,
-        Observation,
-        Refused,
-    )
+    from observer.model.observations import GroupLeft, Malformed, Neighbour, Observation, Refused
 
 FORMAT = "1"
 PACKETS = 100

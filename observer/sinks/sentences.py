@@ -6,15 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from observer.model.host import LogEvent
-from observer.model.observations import (
-    AddressChange,
-    Advert,
-    Clock,
-    FramesLost,
-    LinkChange,
-    Malformed,
-    SourceChange,
-)
+from observer.model.observations import AddressChange, Advert, Clock, FramesLost, LinkChange, Malformed, SourceChange
 from observer.model.segments import TcpSegments
 from observer.model.time import duration
 

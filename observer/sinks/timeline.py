@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING
 
 from observer.model.flaps import ActiveChanged, ResetsSeen, VirtualRouter
 from observer.model.host import HostSample, LogEvent
-from observer.model.observations import (
-    AddressChange,
-    Advert,
-    FramesLost,
-    LinkChange,
-)
+from observer.model.observations import AddressChange, Advert, FramesLost, LinkChange
 from observer.model.time import SECOND
 
 if TYPE_CHECKING:

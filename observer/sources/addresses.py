@@ -13,14 +13,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK
 
 from observer.model.errors import SourceError
-from observer.model.observations import (
-    AddressChange,
-    FramesLost,
-    LinkChange,
-    Observation,
-    SourceChange,
-    SourceState,
-)
+from observer.model.observations import AddressChange, FramesLost, LinkChange, Observation, SourceChange, SourceState
 from observer.sources.host.requester import Requesters
 from observer.sources.interfaces import Link
 

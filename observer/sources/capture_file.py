@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING
 
 from observer.model.addresses import VIRTUAL_MAC, address_words, mac_number
 from observer.model.errors import SourceError
-from observer.model.observations import (
-    Advert,
-    FramesLost,
-    Observation,
-    SourceChange,
-    SourceState,
-)
+from observer.model.observations import Advert, FramesLost, Observation, SourceChange, SourceState
 from observer.sources import recording
 from observer.sources.ahead import large
 from observer.sources.gleaning import Gleaned, decoded, glean

@@ -79,18 +79,11 @@ class Census:
         """Count one observation of a recording."""
         self.begin = observation.time if self.begin is None else self.begin
         self.end = max(self.end or 0, observation.time)
-        match observation:
-            case TcpSegments():
-                self.segments += len(observation)
-            case Advert():
-                self.adverts += 1
-            case Malformed():
-                self.malformed += 1
-            case Neighbour():
-                self.neighbours += 1
-            case _:
-                return
-        self.frames += 1
+        if isinstance(observation, TcpSegments):
+            self.segments += len(observation)
+            self.frames += 1
+        else:
+            self.frames += self._said(observation)
 
     def gleaned(self, gleaned: Gleaned, found: list[Observation]) -> None:
         """Count a part of a capture file; ``found`` is what its rare frames say."""
@@ -105,12 +98,17 @@ class Census:
             self.end = max(self.end or 0, gleaned.end)
         self.back, self.leap = max(self.back, gleaned.back), max(self.leap, gleaned.leap)
         for observation in found:
-            match observation:
-                case Advert():
-                    self.adverts += 1
-                case Malformed():
-                    self.malformed += 1
-                case Neighbour():
-                    self.neighbours += 1
-                case _:
-                    pass
+            self._said(observation)
+
+    def _said(self, observation: Observation) -> bool:
+        """Count what a rare frame says; whether it is of a kind that is counted."""
+        match observation:
+            case Advert():
+                self.adverts += 1
+            case Malformed():
+                self.malformed += 1
+            case Neighbour():
+                self.neighbours += 1
+            case _:
+                return False
+        return True

@@ -6,13 +6,7 @@ Never raises, whatever the bytes: what the wire sends is not an exception outsid
 from __future__ import annotations
 
 from observer.model.addresses import address_text, mac_text
-from observer.model.observations import (
-    Advert,
-    GroupLeft,
-    Malformed,
-    Neighbour,
-    Refused,
-)
+from observer.model.observations import Advert, GroupLeft, Malformed, Neighbour, Refused
 from observer.wire import arp, groups, icmp, ip, ndp, vrrp
 from observer.wire.errors import DecodeError, Reason
 from observer.wire.links import ETHERTYPE_ARP, Link, link_layer, supported

@@ -13,13 +13,7 @@ from wire import wire_building as build
 from observer.engine.engine import Engine
 from observer.engine.memory import answering, recall
 from observer.model.flaps import FlapJudged, FlapStage
-from observer.model.observations import (
-    Advert,
-    Family,
-    Neighbour,
-    NeighbourKind,
-    TimePassed,
-)
+from observer.model.observations import Advert, Family, Neighbour, NeighbourKind, TimePassed
 from observer.run import run
 from observer.sinks import encoding, recording_files
 from observer.sinks.recorder import Recorder

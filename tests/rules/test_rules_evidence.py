@@ -8,15 +8,7 @@ import pytest
 from traces import A6, B6, A, B, C, Trace, at, flaps, mac
 
 from observer.model.host import LogEvent, LogKind
-from observer.model.observations import (
-    Family,
-    GroupLeft,
-    LinkChange,
-    Malformed,
-    Neighbour,
-    NeighbourKind,
-    Refused,
-)
+from observer.model.observations import Family, GroupLeft, LinkChange, Malformed, Neighbour, NeighbourKind, Refused
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.rules.rejected import OF_THE_SENDER
 from observer.wire.errors import Reason
@@ -101,6 +93,35 @@ def test_a_first_election_that_is_contested_is_no_flap(one, other):
     """Equals that start together claim the addresses in the same milliseconds; the higher address stays."""
     trace = Trace(ident=0).advert(one, 100, 8).advert(other, 100, 8.0001)
     assert flaps(trace.adverts(B, 100, 9, 30)) == []
+
+
+def stood_again(former, other, claim, *, count=30, resigned=True, lasts=1):
+    """At the tap of the other: the former router gives up, or falls silent, and stands again at 24; so does its equal."""
+    trace = Trace().adverts(former, 100, 0, 20).address(-0.5, present=True, address=other, initial=True)
+    if resigned:
+        trace.adverts(former, 100, 20, 3).resign(former, 23.39)
+    return trace.adverts(former, 100, 24, lasts).adverts(other, 100, claim, count)
+
+
+@pytest.mark.parametrize("resigned", [True, False], ids=["after a resignation", "after a silence"])
+def test_an_election_for_which_the_former_router_stands_first_is_one_flap(resigned):
+    """Whose timers end together stand together, and the higher address stays: nobody is deaf."""
+    (flap,) = flaps(stood_again(A, B, 24.004, resigned=resigned))
+    assert (flap.former, flap.current) == (A, B)
+    assert flap.verdict.cause is not Cause.RECEIVER_DEAF
+    assert not resigned or flap.verdict.cause is Cause.ADDRESS_REMOVED
+
+
+@pytest.mark.parametrize("resigned", [True, False], ids=["after a resignation", "after a silence"])
+def test_the_loser_of_an_election_that_the_former_router_wins_again_is_no_flap_of_its_own(resigned):
+    (flap,) = flaps(stood_again(B, A, 24.004, count=1, resigned=resigned, lasts=30))
+    assert (flap.former, flap.current) == (B, B)
+
+
+def test_a_claim_long_after_the_former_router_stood_again_is_another_flap():
+    first, second = flaps(stood_again(A, B, 32.1, lasts=9))
+    assert (first.former, first.current) == (A, A)
+    assert (second.former, second.current, second.verdict.cause) == (A, B, Cause.RECEIVER_DEAF)
 
 
 def test_a_better_router_right_after_the_observation_began_is_a_flap():

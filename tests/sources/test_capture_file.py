@@ -14,12 +14,7 @@ from wire.wire_building import ethernet, ipv4, sll, v2
 
 import observer.sources.capture_file as module
 from observer.model.errors import SourceError
-from observer.model.observations import (
-    Advert,
-    Malformed,
-    SourceChange,
-    SourceState,
-)
+from observer.model.observations import Advert, Malformed, SourceChange, SourceState
 from observer.model.segments import TcpSegments
 from observer.model.time import SECOND
 from observer.sources.capture_file import observe_capture

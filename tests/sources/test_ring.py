@@ -20,13 +20,7 @@ from wire.wire_building import ethernet, ipv4, ipv6, v2
 
 import observer.sources.capture as capture_module
 import observer.sources.ring as ring_module
-from observer.model.observations import (
-    Advert,
-    FramesLost,
-    Neighbour,
-    SourceChange,
-    SourceState,
-)
+from observer.model.observations import Advert, FramesLost, Neighbour, SourceChange, SourceState
 from observer.model.segments import Tcp, TcpSegments
 from observer.sources.capture import Capture
 from observer.sources.ring_blocks import FEW, KEPT, read_block

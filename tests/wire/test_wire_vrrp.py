@@ -29,13 +29,7 @@ from wire_building import (
     with_checksum,
 )
 
-from observer.model.observations import (
-    Advert,
-    Authentication,
-    ChecksumForm,
-    Family,
-    Malformed,
-)
+from observer.model.observations import Advert, Authentication, ChecksumForm, Family, Malformed
 from observer.wire import vrrp
 from observer.wire.errors import DecodeError, Reason
 from observer.wire.links import LinkType
