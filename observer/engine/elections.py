@@ -37,6 +37,14 @@ def claimed_since(group: Group, step: Step) -> int:
     return run.first if any(time < run.first for time in taken) else step.time
 
 
+def stands_again(group: Group, flap: OpenFlap, step: Step) -> bool:
+    """Whether a router that had resigned wins the election for its successor, in which another was the first to stand."""
+    if step.router != flap.former or not flap.contested(step.time):
+        return False
+    runs = group.tracker.tracks[step.router or ""].runs
+    return len(runs) > 1 and runs[-2].priority == 0
+
+
 def add_contenders(group: Group, flap: OpenFlap) -> None:
     """Add to a flap the routers that claimed the addresses in its election and lost it."""
     if flap.taken_over is None:

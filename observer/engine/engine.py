@@ -8,7 +8,7 @@ from observer.engine.agenda import Agenda
 from observer.engine.batches import Gathered, joined
 from observer.engine.cost import established
 from observer.engine.coverage import Coverage
-from observer.engine.elections import add_contenders, claimed_since, expected
+from observer.engine.elections import add_contenders, claimed_since, expected, stands_again
 from observer.engine.flaps import SETTLING, OpenFlap, healed
 from observer.engine.groups import Group, Groups
 from observer.engine.hosts import Hosts
@@ -445,6 +445,8 @@ class Engine:
         elif flap is not None and flap.taken_over is None and flap.resumed is not None and flap.contested(step.time):
             # The former router was the first to stand for the same election, and another one wins it.
             flap.taken(flap.resumed, router)
+        elif flap is not None and stands_again(group, flap, step):
+            flap.resume(step.time)
         elif flap is not None and flap.contested(step.time) and router != flap.former:
             # A second backup wins the same election.
             if flap.current is not None and flap.current not in flap.contenders:

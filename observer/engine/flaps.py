@@ -46,7 +46,7 @@ class OpenFlap:
     current: str | None = None
     taken_over: int | None = None
     resumed: int | None = None
-    """When the former router claimed the addresses again, while no other had."""
+    """When the former router claimed the addresses again, while no other had them."""
     contenders: list[str] = field(default_factory=list)
     judged: int = 0
     """How many of ``JUDGEMENTS`` are done."""
@@ -99,7 +99,8 @@ class OpenFlap:
         self.cost.moved()
 
     def resume(self, time: int) -> None:
-        """The former router claims the addresses again."""
+        """The former router claims the addresses again, and whoever stood for the same election before loses it."""
+        self.time, self.taken_over, self.contenders = self.opened, None, []
         self.current, self.resumed = self.former, time
 
     def contested(self, time: int) -> bool:

@@ -118,6 +118,25 @@ def test_the_loser_of_an_election_that_the_former_router_wins_again_is_no_flap_o
     assert (flap.former, flap.current) == (B, B)
 
 
+@pytest.mark.parametrize(
+    ("winner", "claims"), [(B, [(A, 1), (B, 30)]), (C, [(A, 1), (B, 1), (C, 30)]), (C, [(A, 1), (C, 30)])], ids=["B", "all", "C"]
+)
+def test_an_election_of_equals_is_one_flap_whoever_stands_first(winner, claims):
+    """B had resigned, and stands with the others; the highest address of those that stand stays."""
+    trace = Trace().adverts(B, 100, 0, 20).resign(B, 19.39)
+    for number, (router, count) in enumerate(claims):
+        trace.adverts(router, 100, 20 + number * 0.004, count)
+    (flap,) = flaps(trace)
+    assert (flap.former, flap.current) == (B, winner)
+    assert flap.verdict.cause is (Cause.STOPPED if B not in dict(claims) else Cause.ADDRESS_REMOVED)
+
+
+def test_a_router_that_only_fell_silent_takes_the_address_back():
+    """No election: its successor had it, and gives way."""
+    trace = Trace().adverts(B, 100, 0, 20).adverts(A, 100, 22.61, 1).adverts(B, 100, 22.65, 30)
+    assert [(flap.former, flap.current) for flap in flaps(trace)] == [(B, A), (A, B)]
+
+
 def test_a_claim_long_after_the_former_router_stood_again_is_another_flap():
     first, second = flaps(stood_again(A, B, 32.1, lasts=9))
     assert (first.former, first.current) == (A, A)
