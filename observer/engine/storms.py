@@ -121,6 +121,9 @@ def _turn(entry: _Entry, following: _Entry | None) -> Turn:
     if following is not None and following.flap.verdict.cause is Cause.CHECK_FAILED and following.flap.former == flap.current:
         failed = following.fell
     delay = failed - wave.peak_time if failed is not None and wave is not None and wave.attempts >= WAVE else None
+    if delay is not None and delay < 0:
+        # What failed before the wave did not fail for it.
+        delay = None
     return Turn(
         flap=flap.id,
         time=flap.time,
@@ -136,10 +139,14 @@ def _turn(entry: _Entry, following: _Entry | None) -> Turn:
 
 
 def _loop(turns: list[Turn]) -> tuple[bool, str]:
-    """Whether the delays support that reconnects fail the check that leads to the next flap, with the figures."""
+    """Whether the delays support that reconnects fail the check that leads to the next flap, with the figures.
+
+    What sets a storm off may fail the check of one router after the other before the first wave does: such turns are said, and
+    speak neither for the loop nor against it. Once it goes round, a check that fails without a wave speaks against it.
+    """
     before = turns[:-1]
     failed = [turn for turn in before if turn.failed is not None]
-    driven = [turn for turn in failed if turn.delay is not None and 0 <= turn.delay <= REACTION]
+    driven = [turn for turn in failed if turn.delay is not None and turn.delay <= REACTION]
     delays = [turn.delay for turn in driven if turn.delay is not None]
     moves = (
         f"{len(failed)} of {len(before)} later flaps followed a failed check on the router that the flap before had made Active"
@@ -155,8 +162,12 @@ def _loop(turns: list[Turn]) -> tuple[bool, str]:
         f"{moves}, {len(driven)} of these {_between(min(delays), max(delays))} after the peak of a wave of"
         f" {min(waves)} to {max(waves)} reconnects"
     )
+    begun = before.index(driven[0])
     calm = [turn for turn in failed if turn.reconnects is not None and turn not in driven]
-    if calm or len(driven) + len(unseen) <= len(before) / 2 or max(delays) - min(delays) > LIKE:
+    if earlier := [turn for turn in calm if turn in before[:begun]]:
+        figures += f"; before them {len(earlier)} without one, of what set it off"
+    round_and_round = len(driven) + len(unseen) > (len(before) - begun) / 2
+    if len(calm) > len(earlier) or not round_and_round or max(delays) - min(delays) > LIKE:
         return False, f"not shown that reconnects drive the flaps, for waves and delays differ: {figures}"
     return True, f"reconnects drive the next failure: {figures}"
 

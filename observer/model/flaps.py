@@ -248,7 +248,7 @@ class Turn:
     failed: int | None
     """When the priority fell of the router that this flap made Active, which led to the next one."""
     delay: int | None
-    """Nanoseconds from the wave's peak to ``failed``."""
+    """Nanoseconds from the peak of a wave to ``failed``; None where there was no wave, or the check failed before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from observer.run import run
 SA = Tcp.SYN | Tcp.ACK
 
 
-def storm(turns, *, period=8.0, wave=50, lag=2.0, waves=lambda _: True, clients=True):
+def storm(turns, *, period=8.0, wave=50, lag=2.0, after=0.05, waves=lambda _: True, clients=True):
     """The address goes round; each time clients reconnect, and seconds later the new owner's check fails."""
     trace, order, when = Trace(), (A, B, C), 0.0
     trace.adverts(A, 65, 0, 10)
@@ -31,7 +31,7 @@ def storm(turns, *, period=8.0, wave=50, lag=2.0, waves=lambda _: True, clients=
         trace.adverts(order[owner], 65, when, int(period - 3.766))
         # What the next turn's adverts go on from.
         for number in range(wave if waves(turn) and clients else 2 * clients):
-            port, at = 30000 + turn * 200 + number, when + 0.05 + number / 100
+            port, at = 30000 + turn * 200 + number, when + after + number / 100
             trace.orphaned(order[owner], "198.51.100.1", at, client_port=port)
             trace.tcp("198.51.100.1", VIP, Tcp.SYN, at + 0.1, ports=(port + 10000, 6443), sequence=number)
             trace.tcp(VIP, "198.51.100.1", SA, at + 0.101, ports=(6443, port + 10000), by=order[owner], sequence=number)
@@ -58,6 +58,23 @@ def test_a_storm_is_measured_turn_by_turn():
     assert last.driven
     assert "3 of 3 later flaps followed a failed check" in last.statement
     assert "50 to 50 reconnects" in last.statement
+
+
+def test_what_sets_a_storm_off_does_not_speak_against_the_loop():
+    last = storms(storm(6, waves=lambda turn: turn != 0))[-1].storm
+    assert last.turns[0].failed is not None
+    assert last.turns[0].delay is None
+    assert last.driven
+    assert "5 of 5 later flaps followed a failed check" in last.statement
+    assert "4 of these" in last.statement
+    assert last.statement.endswith("; before them 1 without one, of what set it off")
+
+
+def test_a_check_that_failed_before_the_wave_did_not_fail_for_it():
+    last = storms(storm(5, after=4.6))[-1].storm
+    assert any(turn.failed is not None for turn in last.turns)
+    assert [turn.delay for turn in last.turns] == [None] * 5
+    assert not last.driven
 
 
 def test_it_is_told_while_it_goes_on():
