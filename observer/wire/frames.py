@@ -5,21 +5,33 @@ Never raises, whatever the bytes: what the wire sends is not an exception outsid
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final, TypeAlias
+
 from observer.model.addresses import address_text, mac_text
 from observer.model.observations import Advert, GroupLeft, Malformed, Neighbour, Refused
 from observer.wire import arp, groups, icmp, ip, ndp, vrrp
 from observer.wire.errors import DecodeError, Reason
-from observer.wire.links import ETHERTYPE_ARP, Link, link_layer, supported
+from observer.wire.links import ETHERTYPE_ARP, ETHERTYPE_IPV4, Link, LinkType, link_layer, supported
 
+Heard: TypeAlias = Advert | Malformed | Neighbour | Refused | GroupLeft
+"""What a frame may say."""
+
+KNOWN: Final = 256
+"""Frames whose meaning is remembered: a router sends the same advert again and again."""
+_LONGEST: Final = 512
+"""Octets of such a frame."""
+_IPV4_IN_ETHERNET: Final = ETHERTYPE_IPV4.to_bytes(2)
 _UNREADABLE = frozenset({Reason.CARP, Reason.FRAGMENT, Reason.VERSION})
 """Where the second octet is not known to be a VRID."""
 
 
 class FrameDecoder:
-    """Decodes frames of one program run; holds the authentication groups, and nothing else from frame to frame."""
+    """Decodes frames of one program run; holds the authentication groups, and what the last different frames said."""
 
     def __init__(self) -> None:
         self._groups = vrrp.AuthenticationGroups()
+        self._known: dict[tuple[object, ...], Heard] = {}
 
     def decode(
         self,
@@ -31,12 +43,39 @@ class FrameDecoder:
         frame: bytes,
         original_length: int | None = None,
         outgoing: bool | None = None,
-    ) -> Advert | Malformed | Neighbour | Refused | GroupLeft | None:
+    ) -> Heard | None:
         """Read one captured frame; ``original_length`` is its length on the wire, if the capture says it.
 
         ``outgoing`` is what the source knows about the direction; without it, the link layer may say. Malformed only
         for IP packets that name protocol 112; None for other protocols and for unsupported link types.
         """
+        octets, ident = frame, None
+        if linktype == LinkType.ETHERNET and frame[12:14] == _IPV4_IN_ETHERNET:
+            # All that differs between an advert and the next: IP's identification, and its header checksum.
+            octets, ident = frame[:18] + frame[20:24] + frame[26:], int.from_bytes(frame[18:20])
+        key = octets, node, interface, linktype, original_length, outgoing
+        known = self._known.get(key)
+        if isinstance(known, Advert) and ident is not None:
+            return replace(known, time=time, ident=ident)
+        if known is not None:
+            return replace(known, time=time)
+        heard = self._read(time, node, interface, linktype, frame, original_length, outgoing)
+        if heard is not None and len(frame) <= _LONGEST:
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[key] = heard
+        return heard
+
+    def _read(
+        self,
+        time: int,
+        node: str,
+        interface: str | None,
+        linktype: int,
+        frame: bytes,
+        original_length: int | None,
+        outgoing: bool | None,
+    ) -> Heard | None:
         if not supported(linktype):
             return None
         try:
