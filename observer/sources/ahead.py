@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from observer.sources.pcap_items import Item
     from observer.wire.sift import Interest
 
-STRETCH = 8 * 1024 * 1024
+STRETCH = 16 * 1024 * 1024
 """Bytes in a stretch."""
 
 FIRST = 1024 * 1024
