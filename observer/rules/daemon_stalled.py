@@ -69,7 +69,8 @@ def find(view: FlapView) -> Finding | str:
         return f"another process came back at {last.router}: the identification began anew"
     if view.current == view.former:
         return f"nobody took over from {last.router}: the others may have heard it all the time"
-    if burst(back):
+    if burst(back) and not back.peers:
+        # In unicast the first adverts wait for their peer's link-layer address, whatever was the matter, and go out together.
         return Finding(
             Cause.DAEMON_STALLED,
             Confidence.LIKELY,

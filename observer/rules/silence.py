@@ -63,9 +63,14 @@ def missing_signs(view: FlapView, last: Run, until: int) -> float:
 
 
 def was_away(view: FlapView, last: Run) -> bool:
-    """Whether the former router's node showed no sign of life up to the move and well beyond, where it had shown them before."""
+    """Whether the former router's node showed no sign of life up to the move and well beyond, where it had shown them before.
+
+    A node that was away hears of the move when it is back: by its own capture, long after the others had lost patience.
+    """
     first = view.life.first
-    if view.taken_over is None or (first is not None and first < view.taken_over):
+    if view.taken_over is None:
+        return False
+    if first is not None and first < min(view.taken_over, last.last + 3 * last.interval):
         return False
     return missing_signs(view, last, first if first is not None else view.now) >= MISSED
 

@@ -390,6 +390,29 @@ def test_a_silence_in_which_nobody_took_over_may_have_been_ours(taken):
     assert first.verdict.cause is (Cause.DAEMON_STALLED if taken else Cause.UNEXPLAINED)
 
 
+@pytest.mark.parametrize(
+    ("members", "verdict"),
+    [((), (Cause.DAEMON_STALLED, Confidence.LIKELY)), ((A6, B6), (Cause.UNEXPLAINED, Confidence.POSSIBLE))],
+    ids=["multicast", "unicast"],
+)
+def test_adverts_that_were_due_are_no_sign_of_a_stall_where_they_wait_for_a_link_layer_address(members, verdict):
+    """In unicast the first ones after any silence go out together, when the peer's neighbour advertisement has come."""
+    trace = Trace(version=3, family=Family.IPV6, members=members, here=B6).adverts(A6, 65, 0, 20).adverts(B6, 60, TAKEN, 6)
+    trace.advert(A6, 65, 28.3).adverts(A6, 65, 28.301, 30)
+    assert verdict_of_first(trace) == verdict
+
+
+@pytest.mark.parametrize("lives", [False, True], ids=["nothing from anybody", "the node itself lives"])
+def test_a_node_that_was_cut_off_hears_of_the_move_when_it_is_back(lives):
+    """At the former router's own tap: the link, or the whole node, and not keepalived alone."""
+    trace = talking(Trace(version=3, family=Family.IPV6).adverts(A6, 65, 0, 20), A6, 0, 19.4)
+    trace.address(-0.5, present=True, address=A6, initial=True)
+    talking(trace, A6, 20.5 if lives else 26.2, 40)
+    trace.adverts(B6, 60, 26.4, 3).advert(A6, 65, 28.9).adverts(A6, 65, 28.901, 20)
+    (cause, _), stalled = verdict_of_first(trace), Cause.DAEMON_STALLED
+    assert (cause is stalled) == lives
+
+
 @pytest.mark.parametrize(("gap", "cause"), [(0.000_03, Cause.LINK_DOWN), (0.000_58, Cause.CHECK_FAILED)])
 def test_two_resignations_that_waited_together_are_of_a_link_that_was_lost(gap, cause):
     trace = Trace().adverts(A, 65, 0, 20).advert(A, 0, 19.9).advert(A, 0, 19.9 + gap).adverts(B, 60, 20.7, 30)
