@@ -131,6 +131,7 @@ class Track:
             peers=frozenset((advert.destination,)) if advert.unicast else frozenset(),
             stride=before.stride if before is not None else 0,
             off_schedule=advert.time if early and advert.priority > 0 else None,
+            slipped=None,
             node=advert.node,
         )
 
@@ -146,6 +147,7 @@ class Track:
             peers=peers,
             stride=stride,
             off_schedule=advert.time if early and advert.priority > 0 else run.off_schedule,
+            slipped=run.slipped if on_schedule(run, advert.time) else advert.time,
         )
 
     def _stride(self, run: Run, advert: Advert) -> int:
@@ -154,6 +156,9 @@ class Track:
             return run.stride
         step = (advert.ident - run.last_ident) % IDENTS
         if 0 < step <= STEP and (self.stride == 0 or step < self.stride):
+            if self.stride and self.stride % step == 0:
+                # What was thought to be the stride had adverts in between.
+                self.missed += self.regular * (self.stride // step - 1)
             self.stride = step
             self.regular += 1
         elif self.stride and step and step % self.stride == 0 and step // self.stride <= STEP:

@@ -15,8 +15,8 @@ from observer.model.host import LogEvent, LogKind
 from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
-from observer.rules.process import counts, keepaliveds, resigned_after_gap, restarted
-from observer.rules.resignation import waited
+from observer.rules.process import counts, keepaliveds, off_schedule, resigned_after_gap, restarted
+from observer.rules.resignation import together, waited
 from observer.rules.silence import gappy
 from observer.rules.view import FlapView, Run
 
@@ -77,9 +77,11 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
         )
         evidence.append(Evidence(member.first, group, member.node))
     name, proof, blind = _named(view, None if view.faulting is None else tuple((check,) for check in view.faulting))
-    if waited(view.held, resignation) and (fault is None or name is None):
+    late = waited(view, resignation)
+    if (late or together(resignation)) and (fault is None or name is None):
         link = "a link that was lost for a moment puts a router in FAULT too, which then resigns late and twice at once"
-        return Finding(Cause.CHECK_FAILED, Confidence.POSSIBLE, (*evidence, *proof), (*blind, link), name)
+        confidence = Confidence.POSSIBLE if late else Confidence.LIKELY
+        return Finding(Cause.CHECK_FAILED, confidence, (*evidence, *proof), (*blind, link), name)
     if fault is None and view.faulting is None and not keepaliveds(view.held or resignation):
         other = "its adverts are not keepalived's by their make: another program may resign twice for other reasons"
         return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (*evidence, *proof), (*blind, other), name)
@@ -193,7 +195,7 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
         confidence = Confidence.LIKELY
         blind.append(f"only {before.count} advert at priority {before.priority} was seen before the fall")
     # keepalived keeps its schedule when a check changes the priority, and breaks it when it reloads.
-    if after.off_schedule is not None and after.off_schedule - after.first < after.interval:
+    if off_schedule(before, after):
         confidence = Confidence.LIKELY if counts(before) or name is not None else Confidence.POSSIBLE
         blind.append("adverts off schedule around the fall: a reload with another priority looks like this")
     if not keepaliveds(before) and view.steps is None and name is None:

@@ -56,10 +56,10 @@ def _from_elsewhere(view: FlapView, last: Evidence) -> Finding | str | None:
     if held is None or view.current == view.former:
         return None
     if held.priority == 0:
-        if held.count < 2 or not waited(view.held, held):
+        if held.count < 2 or not waited(view, held):
             return None
-        late = f"{held.router} resigned {duration(held.first - last.time)} later, as after a link that was lost for a moment"
-        return Finding(Cause.LINK_DOWN, Confidence.POSSIBLE, (last, Evidence(held.first, late, held.node)))
+        then = f"{held.router} resigned {duration(held.first - last.time)} later, as after a link that was lost for a moment"
+        return Finding(Cause.LINK_DOWN, Confidence.POSSIBLE, (last, Evidence(held.first, then, held.node)))
     back = view.came_back
     if back is not None and restarted(held, back):
         return f"{held.router} came back as a new process"

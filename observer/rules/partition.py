@@ -20,6 +20,12 @@ from observer.rules.view import FlapView, Run
 APART = 2
 """Intervals for which both advertise that are more than an election."""
 
+BEFORE = 30
+"""Intervals in which it is looked how many of the owner's adverts the claimant's tap caught."""
+
+CHANCE = 0.005
+"""By which a lossy tap would have lost all adverts that are said not to have arrived; more is not certain."""
+
 NEVER_SENT = 2
 """Adverts that a FAULT numbers and a lost link keeps from being sent; one that goes on until another takes over sends more."""
 
@@ -65,12 +71,35 @@ def _sent_and_not_received(view: FlapView) -> Finding | None:
         return None
     end = view.taken_over if view.taken_over is not None else view.time
     begin = end - 3 * owner.interval
-    sent = view.heard_at(owner.router, view.taps[owner.router], begin, end)
-    received = view.heard_at(owner.router, view.taps[claimant], begin, end)
+    sent, received = _both_ends(view, owner, claimant, begin, end)
     if sent < APART or received:
         return None
     lost = f"{sent} adverts left {owner.router} in the {duration(end - begin)} before {claimant} claimed it; none arrived"
-    return Finding(Cause.PARTITION, Confidence.CERTAIN, (Evidence(end, lost),))
+    # What a capture lost did not arrive there either: how often it lost one before tells by what chance it lost all of these.
+    last = max((time for time in view.heard[owner.router].get(view.taps[claimant], ()) if time < begin), default=begin)
+    remembered = min(view.heard[owner.router][view.taps[owner.router]], default=begin)
+    same = last + owner.interval // 4
+    before, heard = _both_ends(view, owner, claimant, max(last - BEFORE * owner.interval, remembered), same)
+    missing, _ = _both_ends(view, owner, claimant, same, end)
+    if heard and _by_chance(missing, before, heard) <= CHANCE:
+        return Finding(Cause.PARTITION, Confidence.CERTAIN, (Evidence(end, lost),))
+    few = f"of the {before} adverts before that, {heard} were captured there: it may have lost these as well"
+    return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (few,))
+
+
+def _by_chance(missing: int, before: int, heard: int) -> float:
+    """How likely a tap is to have lost so many in a row that heard some of those before (Laplace's rule of succession)."""
+    loss = (max(0, before - heard) + 1) / (before + 2)
+    chance: float = loss**missing
+    return chance
+
+
+def _both_ends(view: FlapView, owner: Run, claimant: str, begin: int, end: int) -> tuple[int, int]:
+    """Adverts of the owner at its own tap and at the claimant's, within a span."""
+    at_owner, at_claimant = (
+        view.rounds_at(owner.router, view.taps[router], begin, end, owner.interval) for router in (owner.router, claimant)
+    )
+    return at_owner, at_claimant
 
 
 def _unheard(view: FlapView) -> Finding | None:
@@ -101,9 +130,11 @@ def _silence_was_ours(view: FlapView) -> Finding | None:
         or view.taken_over - last.last < APART * last.interval
     ):
         return None
+    heard = sum(run.count for run in view.tenure())
+    sure = view.lossless and timely(view, last) and _by_chance(unseen, heard, heard) <= CHANCE
     return Finding(
         Cause.PARTITION,
-        Confidence.CERTAIN if unseen >= APART and view.lossless and timely(view, last) else Confidence.LIKELY,
+        Confidence.CERTAIN if sure else Confidence.LIKELY,
         (
             Evidence(last.last, f"{last.router} was not heard any more, here or by {view.current}, which took over", last.node),
             Evidence(

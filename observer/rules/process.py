@@ -76,6 +76,22 @@ def burst(run: Run) -> bool:
     return run.off_schedule is not None and run.off_schedule - run.first <= BURST
 
 
+def off_schedule(before: Run, after: Run) -> bool:
+    """Whether adverts around a change of priority came at other times than those before: keepalived reloads so.
+
+    Where adverts are numbered, a process that began anew is known by that; elsewhere the last one at the old priority may be all
+    that is left of it.
+    """
+    if after.off_schedule is not None and after.off_schedule - after.first < after.interval:
+        return True
+    return not counts(before) and before.slipped == before.last
+
+
+def two_at_once(before: Run, after: Run) -> bool:
+    """Whether the first advert of a run is one of two within some milliseconds, by one priority or by both."""
+    return after.first - before.last <= BURST or (burst(after) and after.off_schedule != after.first)
+
+
 def looks(view: FlapView, begin: int, end: int) -> tuple[tuple[HostSample, HostSample], ...]:
     """Looks at the former router's keepalived within a span, each with the one before it."""
     seen = [sample for sample in view.samples if (sample.source, sample.subject) == ("process", "keepalived")]

@@ -11,7 +11,7 @@ Not to be confused with: `check_failed` (the schedule and the count go on), `pre
 from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import burst, counts, restarted
+from observer.rules.process import counts, off_schedule, restarted, two_at_once
 from observer.rules.view import FlapView, Run
 
 
@@ -30,10 +30,9 @@ def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:
     if drop is None or not held.priority < min(drop[0].priority, takeover.priority):
         return None
     before, after = drop
-    off_schedule = after.off_schedule is not None and after.off_schedule - after.first < after.interval
     anew = restarted(before, after)
     logged = view.logged(LogKind.RELOADING, begin=before.last - SECOND, end=after.first + SECOND)
-    if not (off_schedule or anew or logged is not None):
+    if not (off_schedule(before, after) or anew or logged is not None):
         return None
     gap = after.first - before.last
     evidence = [
@@ -54,7 +53,7 @@ def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:
         return Finding(Cause.RELOADED, Confidence.CERTAIN, tuple(evidence))
     if anew and gap < 2 * before.interval:
         return Finding(Cause.RELOADED, Confidence.CERTAIN, tuple(evidence))
-    if not counts(before) and burst(after):
+    if not counts(before) and two_at_once(before, after):
         twice = f"{after.router} advertised twice at once, off schedule: no check does that"
         return Finding(Cause.RELOADED, Confidence.LIKELY, (*evidence, Evidence(after.first, twice, after.node)))
     return Finding(Cause.RELOADED, Confidence.LIKELY if anew else Confidence.POSSIBLE, tuple(evidence))

@@ -11,7 +11,6 @@ from observer.rules.view import FlapView, Run
 SILENT = 2.5
 """Missing intervals from which a router counts as silent; a backup waits for three and its Skew_Time (RFC 9568 6.1)."""
 
-
 TIMER = 40 * MILLISECOND
 """By how much a timer of keepalived may be late on a busy node."""
 

@@ -44,6 +44,8 @@ class Run:
     """By how much the IPv4 identification grows from advert to advert; 0 while unknown or without meaning."""
     off_schedule: int | None
     """Time of the last advert that came too early, or of the first if no whole interval after the run before; else None."""
+    slipped: int | None
+    """Time of the last advert that was no whole number of intervals after the one before it; None where all were."""
     node: str
     """Vantage point that saw it first."""
 
@@ -210,6 +212,11 @@ class FlapView:
     def heard_at(self, router: str, node: str, begin: int, end: int) -> int:
         """How many adverts of a router were heard at a node within a span."""
         return sum(1 for time in self.heard.get(router, {}).get(node, ()) if begin <= time <= end)
+
+    def rounds_at(self, router: str, node: str, begin: int, end: int, interval: int) -> int:
+        """The same without what a router in unicast sends to several peers at once, and without copies."""
+        times = sorted(time for time in self.heard.get(router, {}).get(node, ()) if begin <= time <= end)
+        return sum(1 for number, time in enumerate(times) if number == 0 or time - times[number - 1] > interval // 4)
 
     def at_home(self, run: Run) -> int:
         """When a run began by the clock of the router's own node, if its tap heard it; else as it was heard first."""

@@ -413,10 +413,70 @@ def test_a_node_that_was_cut_off_hears_of_the_move_when_it_is_back(lives):
     assert (cause is stalled) == lives
 
 
-@pytest.mark.parametrize(("gap", "cause"), [(0.000_03, Cause.LINK_DOWN), (0.000_58, Cause.CHECK_FAILED)])
-def test_two_resignations_that_waited_together_are_of_a_link_that_was_lost(gap, cause):
-    trace = Trace().adverts(A, 65, 0, 20).advert(A, 0, 19.9).advert(A, 0, 19.9 + gap).adverts(B, 60, 20.7, 30)
-    assert verdict(trace)[0] is cause
+@pytest.mark.parametrize(
+    ("extra", "fallen", "expected"),
+    [
+        ([], 20.0, (Cause.CHECK_FAILED, Confidence.CERTAIN)),
+        ([], 20.03, (Cause.CHECK_FAILED, Confidence.CERTAIN)),
+        ([], 20.2, (Cause.UNEXPLAINED, Confidence.POSSIBLE)),
+        ([], 21.7, (Cause.UNEXPLAINED, Confidence.POSSIBLE)),
+        ([(19.2, 65)], 20.2, (Cause.UNEXPLAINED, Confidence.POSSIBLE)),
+        ([(19.2, 65), (19.204, 45)], 20.205, (Cause.RELOADED, Confidence.LIKELY)),
+    ],
+    ids=["on schedule", "a little late", "a new schedule", "one lost as well", "one early advert", "all of a reload"],
+)
+def test_a_reload_of_which_adverts_are_lost_is_no_failed_check(extra, fallen, expected):
+    """Over IPv6 nothing numbers adverts. keepalived's check leaves the schedule alone, its reload begins another."""
+    trace = Trace(version=3, family=Family.IPV6).adverts(A6, 65, 0, 20)
+    for when, priority in extra:
+        trace.advert(A6, priority, when)
+    assert verdict(trace.adverts(A6, 45, fallen, 3).adverts(B6, 60, fallen + 2.6, 30)) == expected
+
+
+@pytest.mark.parametrize(
+    ("caught", "confidence"),
+    [
+        (lambda _: True, Confidence.CERTAIN),
+        (lambda number: number % 3 > 0, Confidence.LIKELY),
+        (lambda _: False, Confidence.LIKELY),
+    ],
+    ids=["it caught all before", "it lost every third", "it never caught any"],
+)
+def test_adverts_that_a_lossy_tap_did_not_catch_may_have_arrived(caught, confidence):
+    """Seen by both: B claims the address after three adverts of A that its own tap does not show."""
+    here, there = (Trace(node).address(-0.5, present=True, address=own, initial=True) for node, own in (("m0", A), ("m1", B)))
+    here.adverts(A, 65, 0, 30).adverts(B, 60, 20.2, 8)
+    for number in range(17):
+        there.advert(A, 65, number, heard=caught(number))
+    there.sent_elsewhere(A, 3).adverts(B, 60, 20.2, 8)
+    assert verdict_of_first(here + there) == (Cause.PARTITION, confidence)
+
+
+CHECK, LINK, NEITHER = Cause.CHECK_FAILED, Cause.LINK_DOWN, Cause.UNEXPLAINED
+CERTAIN, LIKELY, POSSIBLE = Confidence.CERTAIN, Confidence.LIKELY, Confidence.POSSIBLE
+
+
+@pytest.mark.parametrize(
+    ("here", "when", "gap", "expected"),
+    [
+        (B, 19.9, 0.000_58, (CHECK, CERTAIN)),
+        (B, 19.9, 0.000_03, (CHECK, CERTAIN)),
+        (B, 19.9, 0.000_003, (CHECK, LIKELY)),
+        (A, 19.9, 0.000_58, (CHECK, CERTAIN)),
+        (A, 19.9, 0.000_003, (LINK, POSSIBLE)),
+        (B, 20.3, 0.000_003, (LINK, POSSIBLE)),
+        (B, 20.3, 0.000_58, (LINK, POSSIBLE)),
+    ],
+)
+def test_two_resignations_that_waited_for_a_link(here, when, gap, expected):
+    """They leave it at once, and later than the next advert was due; what is received at once need not be sent so."""
+    trace = Trace(members=(A, B, C), here=here).adverts(A, 65, 0, 20).resign(A, when).resign(A, when + gap)
+    assert verdict(trace.adverts(B, 60, when + 0.8, 30)) == expected
+
+
+def test_a_resignation_after_an_advert_that_was_lost_is_not_late():
+    trace = Trace().adverts(A, 65, 0, 20).sent_elsewhere(A, 1).resign(A, 20.3, times=2).adverts(B, 60, 21.1, 30)
+    assert verdict(trace)[0] is Cause.CHECK_FAILED
 
 
 def thawed(*, ident_gap=0, silent=8):
