@@ -77,7 +77,10 @@ def find(view: FlapView) -> Finding | str:
         ended = f"the kernel of {last.router} left the group of VRRP: its last process that listened there had ended"
         return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, Evidence(view.left, ended)), unsure)
     if takes_adverts(view, last):
-        return f"the kernel of {last.router} takes the adverts sent to it: a process still listens, or they do not arrive"
+        if holds or back is not None:
+            return f"the kernel of {last.router} takes the adverts sent to it: a process still listens, or they do not arrive"
+        anew = f"the kernel of {last.router} takes the adverts sent to it: another process would have to listen by now"
+        return Finding(Cause.DAEMON_KILLED, Confidence.POSSIBLE, (evidence, *alive), (anew,))
     if back is not None and restarted(last, back) and (holds or alive):
         again = Evidence(
             back.first,

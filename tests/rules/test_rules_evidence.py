@@ -452,7 +452,19 @@ def test_adverts_that_a_lossy_tap_did_not_catch_may_have_arrived(caught, confide
     assert verdict_of_first(here + there) == (Cause.PARTITION, confidence)
 
 
-CHECK, LINK, NEITHER = Cause.CHECK_FAILED, Cause.LINK_DOWN, Cause.UNEXPLAINED
+@pytest.mark.parametrize("holds", [True, False], ids=["it still holds the address", "nobody saw whether it does"])
+def test_whether_a_frozen_process_or_a_new_one_takes_adverts_is_told_by_who_holds_the_address(holds):
+    """keepalived's parent starts another child at once, which removes the address and waits as a backup."""
+    trace = Trace(members=(A, B, C), here=A).adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, 30)
+    talking(trace, A, 0, 50)
+    if holds:
+        trace.arp(A, 30, kind=NeighbourKind.REPLY, asked=C)
+    assert verdict(trace)[0] is (Cause.DAEMON_STALLED if holds else Cause.UNEXPLAINED)
+    would_fit = {spot.split()[0] for spot in flaps(trace)[0].verdict.blind_spots if "would fit as well" in spot}
+    assert holds or would_fit == {"daemon_stalled", "daemon_killed"}
+
+
+CHECK, LINK = Cause.CHECK_FAILED, Cause.LINK_DOWN
 CERTAIN, LIKELY, POSSIBLE = Confidence.CERTAIN, Confidence.LIKELY, Confidence.POSSIBLE
 
 
