@@ -12,7 +12,7 @@ from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
-from observer.rules.process import counts, restarted, taken, unheard
+from observer.rules.process import counts, resigned_before_gap, restarted, taken, unheard
 from observer.rules.silence import skew_time
 from observer.rules.view import FlapView
 
@@ -52,6 +52,8 @@ def find(view: FlapView) -> Finding | str:
     if view.current != view.former:
         if not same:
             return f"{resignation.router} did not resume by itself"
+        if resigned_before_gap(resignation, back):
+            return f"{resignation.router} had sent one more advert when it went on: a FAULT's second one, perhaps"
         goes_on = Evidence(back.first, f"the same process went on at {back.router}: it was not stopped", back.node)
         group = "a FAULT of another member of a sync group leaves the same on the wire"
         return Finding(Cause.ADDRESS_REMOVED, Confidence.LIKELY, (given_up, goes_on), (group,))

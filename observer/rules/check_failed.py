@@ -15,7 +15,7 @@ from observer.model.host import LogEvent, LogKind
 from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
-from observer.rules.process import counts, keepaliveds, off_schedule, resigned_after_gap, restarted
+from observer.rules.process import counts, keepaliveds, off_schedule, resigned_after_gap, resigned_before_gap, restarted
 from observer.rules.resignation import together, waited
 from observer.rules.silence import gappy
 from observer.rules.view import FlapView, Run
@@ -56,15 +56,7 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
     pair = twice_at_once(resignation)
     member = next((run for run in view.siblings if twice_at_once(run)), None)
     if not pair and fault is None and member is None:
-        one = f"{resignation.router} gave up with one priority-0 advert, where a FAULT sends two"
-        if view.held is None or not resigned_after_gap(view.held, resignation) or view.log:
-            return one
-        return Finding(
-            Cause.CHECK_FAILED,
-            Confidence.POSSIBLE,
-            (Evidence(resignation.first, f"{resignation.router} resigned with priority 0", resignation.node),),
-            ("an advert right before the resignation was not heard: if it had priority 0 as well, this was a FAULT",),
-        )
+        return _one_of_two(view, resignation)
     evidence = []
     if pair:
         two = f"{resignation.router} sent {resignation.count} priority-0 adverts {duration(gap)} apart: it entered FAULT"
@@ -94,6 +86,20 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
         return Finding(Cause.CHECK_FAILED, Confidence.CERTAIN, (*evidence, *proof), blind, name)
     copied = "the two priority-0 adverts carry no distinct identification: one may be a copy of the other"
     return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (*evidence, *proof), (*blind, copied), name)
+
+
+def _one_of_two(view: FlapView, resignation: Run) -> Finding | str:
+    """One priority-0 advert was heard: whether the numbers of others show that it had a second one."""
+    resigned = Evidence(resignation.first, f"{resignation.router} resigned with priority 0", resignation.node)
+    back = view.came_back
+    if back is not None and resigned_before_gap(resignation, back) and view.current != view.former:
+        second = f"it had sent one more advert when it went on ({resignation.last_ident} to {back.first_ident}), as in a FAULT"
+        went_on = Evidence(back.first, second, back.node)
+        return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (resigned, went_on), ("what that advert said was not heard",))
+    if view.held is not None and resigned_after_gap(view.held, resignation) and not view.log:
+        before = "an advert right before the resignation was not heard: if it had priority 0 as well, this was a FAULT"
+        return Finding(Cause.CHECK_FAILED, Confidence.POSSIBLE, (resigned,), (before,))
+    return f"{resignation.router} gave up with one priority-0 advert, where a FAULT sends two"
 
 
 def twice_at_once(resignation: Run) -> bool:

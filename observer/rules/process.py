@@ -71,6 +71,11 @@ def resigned_after_gap(held: Run, resignation: Run) -> bool:
     return counts(held) and bool(unheard(held, resignation))
 
 
+def resigned_before_gap(resignation: Run, back: Run | None) -> bool:
+    """Whether one advert was lost after the resignation, before the process went on: a FAULT sends two, and then none."""
+    return back is not None and counts(resignation, back) and unheard(resignation, back) == 1
+
+
 def burst(run: Run) -> bool:
     """Whether a run begins with adverts that had been due before."""
     return run.off_schedule is not None and run.off_schedule - run.first <= BURST

@@ -452,6 +452,12 @@ def test_adverts_that_a_lossy_tap_did_not_catch_may_have_arrived(caught, confide
     assert verdict_of_first(here + there) == (Cause.PARTITION, confidence)
 
 
+@pytest.mark.parametrize(("unheard", "cause"), [(0, Cause.ADDRESS_REMOVED), (1, Cause.CHECK_FAILED), (2, Cause.ADDRESS_REMOVED)])
+def test_the_second_resignation_of_a_fault_may_be_known_by_its_number_alone(unheard, cause):
+    trace = Trace().adverts(A, 65, 0, 20).resign(A, 19.4).sent_elsewhere(A, unheard).adverts(B, 60, 20.2, 10)
+    assert verdict_of_first(trace.adverts(A, 65, 29.4, 30)) == (cause, Confidence.LIKELY)
+
+
 @pytest.mark.parametrize("holds", [True, False], ids=["it still holds the address", "nobody saw whether it does"])
 def test_whether_a_frozen_process_or_a_new_one_takes_adverts_is_told_by_who_holds_the_address(holds):
     """keepalived's parent starts another child at once, which removes the address and waits as a backup."""
