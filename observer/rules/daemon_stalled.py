@@ -15,7 +15,7 @@ from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, stopped, unheard
 from observer.rules.rejected import unfounded
-from observer.rules.silence import SILENT, fell_silent, interrupted, was_away
+from observer.rules.silence import SILENT, fell_silent, heard_late, interrupted, was_away
 from observer.rules.view import FlapView, Run
 
 
@@ -77,6 +77,8 @@ def find(view: FlapView) -> Finding | str:
             (evidence, resumed, Evidence(back.first, "with a burst of adverts that had been due")),
             ("whether it is the same process is not on the wire",),
         )
+    if heard_late(view, last):
+        return f"the node of {last.router} did not hear {view.current} either until long after the move: it was cut off"
     return Finding(
         Cause.DAEMON_STALLED,
         Confidence.POSSIBLE,

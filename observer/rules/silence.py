@@ -136,6 +136,14 @@ def too_soon(view: FlapView, last: Run) -> bool:
     return silence < shortest - max(last.interval // 20, TIMER)
 
 
+def heard_late(view: FlapView, last: Run) -> bool:
+    """Whether the former router's own tap heard the new one long after that lost patience: it heard nobody meanwhile."""
+    takeover, silence = view.takeover, view.silence
+    if takeover is None or silence is None or last.router not in view.taps:
+        return False
+    return silence > active_down_interval(takeover) + 2 * last.interval
+
+
 def gappy(run: Run) -> bool:
     """Whether adverts of a run were not heard, by its schedule; then others may be lost too."""
     return run.count - 1 < round((run.last - run.first) / run.interval)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from traces import A6, B6, A, B, C, Trace, at, flaps, mac
+from traces import A6, B6, C6, A, B, C, Trace, at, flaps, mac
 
 from observer.model.host import LogEvent, LogKind
 from observer.model.observations import Family, GroupLeft, LinkChange, Malformed, Neighbour, NeighbourKind, Refused
@@ -450,6 +450,12 @@ def test_adverts_that_a_lossy_tap_did_not_catch_may_have_arrived(caught, confide
         there.advert(A, 65, number, heard=caught(number))
     there.sent_elsewhere(A, 3).adverts(B, 60, 20.2, 8)
     assert verdict_of_first(here + there) == (Cause.PARTITION, confidence)
+
+
+@pytest.mark.parametrize(("heard", "cause"), [(22.65, Cause.DAEMON_STALLED), (26.65, Cause.UNEXPLAINED)], ids=["in time", "late"])
+def test_a_router_whose_own_tap_heard_of_the_move_late_was_not_frozen_alone(heard, cause):
+    trace = Trace(version=3, family=Family.IPV6, members=(A6, B6, C6), here=A6).adverts(A6, 100, 0, 20)
+    assert verdict_of_first(trace.adverts(B6, 90, heard, 28 - int(heard)).adverts(A6, 100, 29.7, 30))[0] is cause
 
 
 @pytest.mark.parametrize(("unheard", "cause"), [(0, Cause.ADDRESS_REMOVED), (1, Cause.CHECK_FAILED), (2, Cause.ADDRESS_REMOVED)])
