@@ -15,7 +15,7 @@ from observer.model.host import LogEvent, LogKind
 from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
-from observer.rules.process import counts, keepaliveds, resigned_after_gap, restarted
+from observer.rules.process import burst, counts, keepaliveds, resigned_after_gap, restarted
 from observer.rules.resignation import waited
 from observer.rules.silence import gappy
 from observer.rules.view import FlapView, Run
@@ -83,20 +83,24 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
     if fault is None and view.faulting is None and not keepaliveds(view.held or resignation):
         other = "its adverts are not keepalived's by their make: another program may resign twice for other reasons"
         return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (*evidence, *proof), (*blind, other), name)
-    # Without identification (IPv6) a copy of one advert, as on a mirror port, cannot be told from a second one.
-    if (
-        fault is not None
-        or member is not None
-        or (resignation.first_ident is not None and resignation.first_ident != resignation.last_ident)
-    ):
+    if fault is not None or member is not None or _told_apart(view, resignation):
         return Finding(Cause.CHECK_FAILED, Confidence.CERTAIN, (*evidence, *proof), blind, name)
-    copied = "the two priority-0 adverts carry no distinct identification: one may be a copy of the other"
+    copied = "the priority-0 adverts carry no distinct identification: one may be a copy of the other"
     return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (*evidence, *proof), (*blind, copied), name)
 
 
 def twice_at_once(resignation: Run) -> bool:
     """Whether a router resigned with two adverts, as keepalived does when it enters FAULT."""
     return resignation.count >= 2 and resignation.last - resignation.first <= FAULT_PAIR
+
+
+def _told_apart(view: FlapView, resignation: Run) -> bool:
+    """Whether the adverts of a resignation are no copies of one: by their identification, or where nothing is captured twice."""
+    if resignation.first_ident:
+        return resignation.first_ident != resignation.last_ident
+    held, takeover = view.held, view.takeover
+    once = resignation.captured == 1 and held is not None and not gappy(held)
+    return once and takeover is not None and not burst(takeover)
 
 
 def _named(

@@ -46,6 +46,8 @@ class Run:
     """Time of the last advert that came too early, or of the first if no whole interval after the run before; else None."""
     node: str
     """Vantage point that saw it first."""
+    captured: int = 0
+    """How often its tap had captured each advert without identification before; 0 where that is not known, or not always."""
 
     @property
     def configuration(self) -> tuple[tuple[str, ...], int]:
