@@ -8,7 +8,7 @@ import pytest
 from traces import A6, B6, A, B, C, Trace, at, flaps, mac
 
 from observer.model.host import LogEvent, LogKind
-from observer.model.observations import Family, GroupLeft, LinkChange, Malformed, Neighbour, NeighbourKind, Refused
+from observer.model.observations import Family, GroupLeft, LinkChange, Malformed, Neighbour, NeighbourKind, Refused, SourceState
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.rules.rejected import OF_THE_SENDER
 from observer.wire.errors import Reason
@@ -58,6 +58,22 @@ def test_a_node_whose_own_kernel_told_of_no_lost_link_is_lost():
     trace.items.append(replace_node(trace.address(-0.5, present=True, address=A, initial=True), "m0"))
     trace.items.append(LinkChange(time=at(-0.4), node="m0", interface="eth0", up=True, mac=mac(A), initial=True))
     assert verdict(trace) == (Cause.NODE_LOST, Confidence.LIKELY)
+
+
+def own_end(*, seen, ends=19.5):
+    """A's own capture ends right after its last advert, its link up; whether its node was seen before, other than by adverts."""
+    own = Trace("m0").source(-1).adverts(A, 65, 0, 20).address(-0.5, present=True, address=A, initial=True)
+    own.items.append(LinkChange(time=at(-0.4), node="m0", interface="eth0", up=True, mac=mac(A), initial=True))
+    other = silent().source(-1)
+    return own.source(ends, SourceState.STOPPED) + (talking(other, A, 0, 19) if seen else other)
+
+
+def test_a_node_whose_own_capture_ends_with_it_is_lost_for_certain_only_if_it_is_missed():
+    """Whatever kills keepalived and the capture on its node leaves a node that shows itself."""
+    assert verdict(own_end(seen=True)) == (Cause.NODE_LOST, Confidence.CERTAIN)
+    assert verdict(own_end(seen=False)) == (Cause.NODE_LOST, Confidence.LIKELY)
+    assert verdict(own_end(seen=False, ends=21.5))[0] is Cause.UNEXPLAINED
+    assert verdict(talking(own_end(seen=True), A, 20.3, 60))[0] is not Cause.NODE_LOST
 
 
 def replace_node(trace, node):
