@@ -288,12 +288,9 @@ class Engine:
         groups = self._groups.within(group.tracker.virtual_router)
         if len(groups) == 1 or advert.priority == 0:
             return
-        for other in groups:
+        for other in self._groups.beside(group):
             last = other.tracker.last
-            if other is group or last is None or advert.time - last.time > 3 * last.interval:
-                continue
-            if last.node == advert.node and last.vlans != advert.vlans:
-                # A mirror port, or the device below VLAN interfaces, sees several segments.
+            if last is None or advert.time - last.time > 3 * last.interval:
                 continue
             older, foreign = (other, group) if groups.index(other) < groups.index(group) else (group, other)
             if not any(flap.foreign for flap in older.flaps) and older.tracker.active is not None:
@@ -334,6 +331,10 @@ class Engine:
             flap.outside, flap.holders = claim, moved
             self._agenda.set(held, held.deadline)
 
+    def _explained(self, claim: Outside) -> bool:
+        """Whether a claim may be VRRP's, in any group with the address: a mirror port shows more than one segment."""
+        return any(self._own(group, claim) for group in self._groups.all() if claim.address in group.tracker.addresses)
+
     def _own(self, group: Group, claim: Outside) -> bool:
         """Whether a claim may be VRRP's: by the Active Router or a party to an open flap; a node not placed may be anybody's."""
         tracker = group.tracker
@@ -363,7 +364,7 @@ class Engine:
             last = group.tracker.last
             gone = claim.node is not None and not self._ownership.holds(claim.node, claim.address)
             if (
-                self._own(group, claim)
+                self._explained(claim)
                 or last is None
                 or last.time <= claim.time
                 or gone
