@@ -8,7 +8,7 @@ from observer.engine.agenda import Agenda
 from observer.engine.batches import Gathered, joined
 from observer.engine.cost import established
 from observer.engine.coverage import Coverage
-from observer.engine.elections import add_contenders, claimed_since, expected, stands_again
+from observer.engine.elections import add_contenders, claimed_since, expected, goes_on_claiming, stands_again
 from observer.engine.flaps import SETTLING, OpenFlap, healed
 from observer.engine.groups import Group, Groups
 from observer.engine.hosts import Hosts
@@ -439,7 +439,7 @@ class Engine:
 
     def _taken_over(self, group: Group, step: Step, flap: OpenFlap | None) -> list[Event]:
         router = step.router or ""
-        pending = flap is not None and flap.taken_over is None and (flap.current is None or router in flap.contenders)
+        pending = flap is not None and flap.taken_over is None and (flap.current is None or goes_on_claiming(group, flap, step))
         if flap is not None and pending:
             flap.contenders = [contender for contender in flap.contenders if contender != router]
             flap.taken(step.time, router)
