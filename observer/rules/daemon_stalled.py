@@ -13,7 +13,7 @@ was not heard, so its identification has moved on).
 from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import burst, counts, stopped, unheard
+from observer.rules.process import burst, counts, restarted, stopped, unheard
 from observer.rules.rejected import unfounded
 from observer.rules.silence import SILENT, fell_silent, interrupted, was_away
 from observer.rules.view import FlapView, Run
@@ -50,6 +50,8 @@ def find(view: FlapView) -> Finding | str:
         return Finding(Cause.DAEMON_STALLED, Confidence.POSSIBLE, (evidence, lives))
     if back.priority != last.priority:
         return f"{last.router} came back at another priority ({back.priority})"
+    if restarted(last, back):
+        return f"another process came back at {last.router}: the identification began anew"
     unseen = unheard(last, back)
     if unseen:
         return f"{last.router} had gone on advertising unheard: the identification moved on by {unseen + 1}"

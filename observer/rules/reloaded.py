@@ -11,7 +11,7 @@ Not to be confused with: `check_failed` (the schedule and the count go on), `pre
 from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import burst, counts, restarted
+from observer.rules.process import BURST, burst, counts, restarted
 from observer.rules.view import FlapView, Run
 
 
@@ -54,7 +54,7 @@ def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:
         return Finding(Cause.RELOADED, Confidence.CERTAIN, tuple(evidence))
     if anew and gap < 2 * before.interval:
         return Finding(Cause.RELOADED, Confidence.CERTAIN, tuple(evidence))
-    if not counts(before) and burst(after):
+    if not counts(before) and (burst(after) or gap <= BURST):
         twice = f"{after.router} advertised twice at once, off schedule: no check does that"
         return Finding(Cause.RELOADED, Confidence.LIKELY, (*evidence, Evidence(after.first, twice, after.node)))
     return Finding(Cause.RELOADED, Confidence.LIKELY if anew else Confidence.POSSIBLE, tuple(evidence))
