@@ -10,10 +10,10 @@ node itself can tell a lost link from a lost node. From elsewhere, and until it 
 warranted all the same.
 """
 
-from observer.model.time import SECOND
+from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import restarted, unheard
-from observer.rules.silence import fell_silent, vanished, was_away
+from observer.rules.silence import BOOT, fell_silent, vanished, was_away
 from observer.rules.view import FlapView, Run
 
 
@@ -31,6 +31,10 @@ def find(view: FlapView) -> Finding | str:
     if back is not None and unheard(last, back) is not None:
         return f"the same process went on at {last.router}"
     if view.life.first is not None and not was_away(view, last):
+        later = view.life.first - last.last
+        if later > BOOT and back is not None and restarted(last, back):
+            late = Evidence(view.life.first, f"the node of {last.router} was not seen again until {duration(later)} later")
+            return Finding(Cause.NODE_LOST, Confidence.POSSIBLE, (evidence, late))
         return f"{view.life.frames} other frames from the node of {last.router} came when its next advert was overdue"
     own = _own_end(view, last) if view.life.first is None else None
     gone = vanished(view, last)

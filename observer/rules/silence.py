@@ -21,6 +21,9 @@ QUIET = 2 * SECOND
 MISSED = 4
 """Signs of life that were to be expected and did not come: by chance alone they are missed once in fifty times (Poisson)."""
 
+BOOT = 5 * SECOND
+"""No node that lost its power is on its network again sooner: one that is seen within this after its last advert lived on."""
+
 
 def active_down_interval(run: Run) -> int:
     """Active_Down_Interval of a backup that will advertise as ``run`` does, in nanoseconds (RFC 9568 6.1, RFC 3768 6.1)."""

@@ -395,14 +395,26 @@ def test_a_certain_verdict_is_not_said_of_a_copy():
     vanished(trace)
 
 
+def back_again(*, taken=True, burst=1):
+    """A falls silent and is back, between two of its beats, with so many adverts at once."""
+    trace = Trace(version=3, family=Family.IPV6).adverts(A6, 100, 0, 20)
+    if taken:
+        trace.adverts(B6, 90, 22.65, 5)
+    for number in range(burst):
+        trace.advert(A6, 100, 26.7 + number * 0.002)
+    return trace.adverts(A6, 100, 27.7, 30)
+
+
+def test_a_return_between_two_beats_may_be_anothers_process():
+    """Only what was due meanwhile, sent at once, tells of one that had been frozen."""
+    assert {flap.verdict.cause for flap in flaps(back_again())} == {Cause.UNEXPLAINED}
+    assert flaps(back_again(burst=4))[0].verdict.cause is Cause.DAEMON_STALLED
+
+
 @pytest.mark.parametrize("taken", [True, False])
 def test_a_silence_in_which_nobody_took_over_may_have_been_ours(taken):
     """In IPv6 nothing numbers the adverts: what was not heard may have been sent."""
-    trace = Trace(version=3, family=Family.IPV6).adverts(A6, 100, 0, 20)
-    if taken:
-        trace.adverts(B6, 90, 22.65, 4)
-    trace.adverts(A6, 100, 26.7, 30)
-    first = flaps(trace)[0]
+    first = flaps(back_again(taken=taken, burst=5))[0]
     assert first.verdict.cause is (Cause.DAEMON_STALLED if taken else Cause.UNEXPLAINED)
 
 
@@ -467,3 +479,62 @@ def test_a_former_router_that_goes_on_claiming_is_another_flap():
 def test_one_that_claims_once_more_when_it_comes_back_is_none():
     trace = Trace(ident=0).adverts(C, 100, 0, 20).adverts(A, 101, 19.4, 40).adverts(C, 100, 28.2, 2)
     assert len(flaps(trace)) == 1
+
+
+def returned(when, *, kind=NeighbourKind.ANNOUNCEMENT, alive=None):
+    """In a new process A takes the address back at 40; before, it says once that it has it, and is seen from a time on."""
+    trace = Trace().adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, 18).restart(A).sent_elsewhere(A, 1).adverts(A, 65, 40.9, 40)
+    trace.arp(A, when, kind=kind, asked=B)
+    return trace if alive is None else talking(trace, A, alive, 40)
+
+
+@pytest.mark.parametrize(
+    ("trace", "proven"),
+    [
+        (returned(25, kind=NeighbourKind.REPLY), True),
+        (returned(39.9), False),
+        (returned(39.9, kind=NeighbourKind.REPLY), False),
+        (returned(39.9, alive=22), True),
+        (returned(39.9, alive=26), False),
+    ],
+    ids=["it answers for it", "it announces its return", "it is back", "its node was seen", "its node was seen late"],
+)
+def test_a_node_that_lost_its_power_and_is_back_is_no_killed_daemon(trace, proven):
+    """The first advert after its return is not heard; a node that boots shows itself before its keepalived does."""
+    found = verdict_of_first(trace)
+    assert (found == (Cause.DAEMON_KILLED, Confidence.CERTAIN)) is proven
+    assert proven or found[0] is not Cause.DAEMON_KILLED
+
+
+@pytest.mark.parametrize(("refused", "confidence"), [(22.9, Confidence.CERTAIN), (26.9, Confidence.LIKELY)])
+def test_a_kernel_that_refuses_adverts_late_may_have_booted(refused, confidence):
+    trace = Trace(members=(A, B, C), here=B).adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, 60)
+    for number in range(20):
+        trace.items.append(Refused(time=at(refused + number), node=trace.node, interface=trace.interface, router=A))
+    assert verdict(trace) == (Cause.DAEMON_KILLED, confidence)
+
+
+def test_a_node_whose_own_events_end_is_not_known_to_hold_the_address():
+    trace = own_end(seen=False, ends=21.5)
+    trace.items.insert(0, replace_node(trace.address(-0.3, present=True, initial=True), "m0"))
+    assert verdict(trace)[0] is Cause.UNEXPLAINED
+
+
+def claims_first(count):
+    """B, whose node observes, claims the address though it hears A; at 36.5 its priority is higher than A's."""
+    trace = Trace().adverts(A, 102, 0, 40).address(-0.5, present=True, address=B, initial=True)
+    return trace.adverts(B, 101, 28.5, count).adverts(B, 161, 36.5, 30)
+
+
+def test_a_claim_that_was_given_up_is_not_the_beginning_of_a_later_move():
+    first, second = flaps(claims_first(1))
+    assert (first.current, first.verdict.cause, second.current, second.verdict.cause) == (
+        A,
+        Cause.RECEIVER_DEAF,
+        B,
+        Cause.PREEMPTED,
+    )
+
+
+def test_a_claim_that_goes_on_until_the_address_moves_is():
+    assert [(flap.former, flap.current) for flap in flaps(claims_first(8))] == [(A, B)]
