@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from observer.engine.agenda import Agenda
@@ -328,7 +329,7 @@ class Engine:
             former, current = moved
             flap = self._open(held, self._outsiders.name(former), claim.time)
             flap.taken(claim.time, self._outsiders.name(current) or "")
-            flap.outside, flap.holders = claim, moved
+            flap.outside, flap.holders = replace(claim, former=former.node), moved
             self._agenda.set(held, held.deadline)
 
     def _explained(self, claim: Outside) -> bool:

@@ -123,6 +123,8 @@ class Outside:
     """The observing node whose kernel gained the address; None where it was only announced."""
     requester: int | None
     """Netlink port of who asked the kernel for it."""
+    former: str | None = None
+    """The observing node whose kernel had the address before; None where that is not known, or another's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -370,6 +370,20 @@ def test_an_address_with_no_vrrp_moves_from_one_steady_announcer_to_another():
     (flap,) = flaps(trace)
     assert (flap.virtual_router.vrid, flap.former, flap.current) == (0, A, B)
     assert (flap.verdict.cause, flap.verdict.warranted) == (Cause.MOVED_OUTSIDE_VRRP, Warranted.UNKNOWN)
+    # Routers that advertise to each other in unicast leave no more than this where neither of them observes.
+    assert flap.verdict.confidence is Confidence.POSSIBLE
+
+
+@pytest.mark.parametrize(("holder", "begin", "end"), [(A, -0.5, 20.4), (B, 20.4, None)], ids=["the former", "the new one"])
+def test_it_is_told_with_more_confidence_at_one_of_the_two(holder, begin, end):
+    trace = Trace().source(-10).address(-0.6, present=True, address=holder, initial=True)
+    trace.address(begin, present=True, initial=begin < 0)
+    if end is not None:
+        trace.address(end, present=False)
+    for number in range(10):
+        trace.items += [announced(number * 2, mac(A)), announced(20.5 + number * 2, mac(B))]
+    (flap,) = flaps(trace)
+    assert (flap.verdict.cause, flap.verdict.confidence) == (Cause.MOVED_OUTSIDE_VRRP, Confidence.LIKELY)
 
 
 def test_hosts_that_announce_an_address_once_when_they_start_are_no_move():
