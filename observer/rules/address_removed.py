@@ -13,6 +13,7 @@ from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
 from observer.rules.process import counts, restarted, taken, unheard
+from observer.rules.resignation import ENDS
 from observer.rules.silence import skew_time
 from observer.rules.view import FlapView
 
@@ -39,7 +40,7 @@ def find(view: FlapView) -> Finding | str:
     if logged is not None:
         said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
         return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (given_up, said))
-    if view.left is not None:
+    if view.left is not None and view.left - resignation.last <= ENDS:
         return f"the kernel of {resignation.router} left the group of VRRP: the process had ended"
     back = view.came_back
     if back is None:

@@ -1,6 +1,6 @@
 """What the priority-0 adverts of a router that gives up tell by when they came. No cause of its own is decided here."""
 
-from observer.model.time import MILLISECOND
+from observer.model.time import MILLISECOND, SECOND
 from observer.rules.view import Run
 
 AT_ONCE = MILLISECOND // 10
@@ -8,6 +8,9 @@ AT_ONCE = MILLISECOND // 10
 
 LATE = 1.5
 """Intervals without an advert before a resignation, after which something else than a check had kept the router from sending."""
+
+ENDS = 3 * SECOND
+"""A process that is stopped has ended by then, after the scripts that it runs; one that ends later was not stopped before."""
 
 
 def waited(held: Run | None, resignation: Run) -> bool:

@@ -13,10 +13,14 @@ from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
 from observer.rules.process import resigned_after_gap, restarted, taken, unheard
+from observer.rules.resignation import ENDS
 from observer.rules.view import FlapView, Run
 
 REMOVAL_LEAD = 2 * SECOND
 """An address removed at most this long before the priority 0 was removed by somebody else (keepalived reacts in about 5 ms)."""
+
+RESTART = 15 * SECOND
+"""A new process that is Active within this was started by whoever stopped the old one, and not to mend what came before."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -32,6 +36,8 @@ def find(view: FlapView) -> Finding | str:
     anew = back is not None and restarted(resignation, back)
     if view.current == view.former and not anew:
         return f"{resignation.router} resumed by itself"
+    if view.left is not None and view.left - resignation.last > ENDS:
+        return f"the process at {resignation.router} ended {duration(view.left - resignation.last)} later only"
     removal = _removed_first(view, resignation)
     if removal is not None:
         return f"the address was removed on {removal} before the priority-0 advert was sent"
@@ -68,6 +74,9 @@ def find(view: FlapView) -> Finding | str:
                 f"{back.router} came back as a new process: its count began anew ({back.first_ident})",
             )
         )
+        if back.first - resignation.last > RESTART:
+            since = "another reason to give up the address, and a restart since, leave the same on the wire"
+            return Finding(Cause.STOPPED, Confidence.LIKELY, tuple(evidence), (since,))
         return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
     if back is not None and unheard(resignation, back) is not None:
         return f"the same process went on at {back.router}: the identification of its adverts continues"
