@@ -17,7 +17,7 @@ from observer.model.observations import NeighbourKind
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import gone, restarted, unheard
-from observer.rules.silence import BOOT, fell_silent, timely, too_soon, was_away
+from observer.rules.silence import BOOT, fell_silent, left_with, timely, too_soon, was_away
 from observer.rules.view import FlapView, Run
 
 REFUSALS = 3
@@ -76,7 +76,7 @@ def find(view: FlapView) -> Finding | str:
         if view.life.first_refused - last.last > BOOT and not (holds or _lived_on(view, last)):
             return Finding(Cause.DAEMON_KILLED, Confidence.LIKELY, (evidence, refused), (*unsure, BOOTED))
         return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, refused), unsure)
-    if view.left is not None:
+    if view.left is not None and left_with(view, last):
         ended = f"the kernel of {last.router} left the group of VRRP: its last process that listened there had ended"
         return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, Evidence(view.left, ended)), unsure)
     if takes_adverts(view, last):

@@ -15,7 +15,7 @@ from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, restarted, stopped, unheard
 from observer.rules.rejected import unfounded
-from observer.rules.silence import SILENT, fell_silent, interrupted, was_away
+from observer.rules.silence import SILENT, fell_silent, interrupted, left_with, was_away
 from observer.rules.view import FlapView, Run
 
 
@@ -38,7 +38,7 @@ def find(view: FlapView) -> Finding | str:
     froze_too = _observer_froze(view, last)
     if froze_too is not None:
         return Finding(Cause.DAEMON_STALLED, Confidence.LIKELY, (evidence, froze_too))
-    if view.left is not None:
+    if left_with(view, last):
         return f"the kernel of {last.router} left the group of VRRP: the process had ended"
     if was_away(view, last):
         return f"nothing at all came from the node of {last.router} meanwhile: it was away as a whole"

@@ -10,15 +10,20 @@ Not to be confused with: an election's overlap (milliseconds), `daemon_stalled` 
 `receiver_deaf` and `adverts_rejected` (the adverts arrived).
 """
 
+from itertools import pairwise
+
 from observer.model.time import duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, unheard
 from observer.rules.rejected import damaged, differences, unfounded
-from observer.rules.silence import SILENT, complete, fell_silent, timely
+from observer.rules.silence import SILENT, complete, fell_silent, left_with, timely
 from observer.rules.view import FlapView, Run
 
 APART = 2
 """Intervals for which both advertise that are more than an election."""
+
+BEFORE = 8
+"""Intervals before the last ones in which it is looked whether the claimant's tap misses adverts that do arrive."""
 
 NEVER_SENT = 2
 """Adverts that a FAULT numbers and a lost link keeps from being sent; one that goes on until another takes over sends more."""
@@ -64,13 +69,30 @@ def _sent_and_not_received(view: FlapView) -> Finding | None:
     if owner is None or claimant is None or owner.router not in view.taps or claimant not in view.taps:
         return None
     end = view.taken_over if view.taken_over is not None else view.time
+    claim = next((run for run in view.runs.get(claimant, ()) if run.priority > 0 and run.last >= end), None)
+    if claim is None or claim.priority > owner.priority:
+        # It claims the addresses whether it hears these adverts or not.
+        return None
     begin = end - 3 * owner.interval
-    sent = view.heard_at(owner.router, view.taps[owner.router], begin, end)
+    sent = _distinct(view, owner, view.taps[owner.router], begin, end)
     received = view.heard_at(owner.router, view.taps[claimant], begin, end)
     if sent < APART or received:
         return None
     lost = f"{sent} adverts left {owner.router} in the {duration(end - begin)} before {claimant} claimed it; none arrived"
+    earlier = begin - BEFORE * owner.interval
+    missed = _distinct(view, owner, view.taps[owner.router], earlier, begin - owner.interval) - _distinct(
+        view, owner, view.taps[claimant], earlier, begin - owner.interval
+    )
+    if missed > 0:
+        unsure = f"the capture on {claimant} may have lost them: it lacks {missed} of those before as well"
+        return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (unsure,))
     return Finding(Cause.PARTITION, Confidence.CERTAIN, (Evidence(end, lost),))
+
+
+def _distinct(view: FlapView, owner: Run, node: str, begin: int, end: int) -> int:
+    """How many adverts of a router were heard at a node within a span, each once however often it was captured or sent."""
+    times = sorted(time for time in view.heard.get(owner.router, {}).get(node, ()) if begin <= time <= end)
+    return sum(1 for before, time in pairwise((0, *times)) if time - before > owner.interval // 4)
 
 
 def _unheard(view: FlapView) -> Finding | None:
@@ -82,7 +104,7 @@ def _unheard(view: FlapView) -> Finding | None:
     back = view.came_back
     if back is not None and (back.priority != last.priority or counts(last, back)):
         return None
-    if (back is None and not view.life.frames) or view.life.refused_vrrp or view.left is not None or last.router in view.taps:
+    if (back is None and not view.life.frames) or view.life.refused_vrrp or left_with(view, last) or last.router in view.taps:
         return None
     lives = Evidence(view.trouble, f"the node of {last.router} lives; whether it went on advertising was not seen")
     return Finding(Cause.PARTITION, Confidence.POSSIBLE, (evidence, lives))

@@ -44,6 +44,8 @@ def fell_silent(view: FlapView) -> tuple[Run, Evidence] | str:
         return "the former Active Router was not heard before the move"
     if last.priority == 0:
         return f"{last.router} resigned with priority 0 rather than falling silent"
+    if view.taken_over is None and last.last > view.time:
+        return f"{last.router} went on advertising when its address was claimed"
     if silence < SILENT * last.interval:
         return f"{last.router} advertised until {duration(silence)} before the move"
     statement = f"{last.router} fell silent at priority {last.priority}, without a resignation"
@@ -54,6 +56,11 @@ def fell_silent(view: FlapView) -> tuple[Run, Evidence] | str:
             f"; {takeover.router} took over {duration(silence)} after its last advert (Active_Down_Interval {duration(expected)})"
         )
     return last, Evidence(last.last, statement, last.node)
+
+
+def left_with(view: FlapView, last: Run) -> bool:
+    """Whether the former router's kernel left the group of VRRP before its next advert was due, and so in place of it."""
+    return view.left is not None and view.left - last.last <= last.interval + last.interval // 8
 
 
 def missing_signs(view: FlapView, last: Run, until: int) -> float:

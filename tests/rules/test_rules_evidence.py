@@ -552,3 +552,66 @@ def test_a_claim_that_was_given_up_is_not_the_beginning_of_a_later_move():
 
 def test_a_claim_that_goes_on_until_the_address_moves_is():
     assert [(flap.former, flap.current) for flap in flaps(claims_first(8))] == [(A, B)]
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["it only falls silent", "its link goes down"])
+def test_a_claim_has_nothing_to_do_with_what_silences_the_owner_later(down):
+    """B claims the address at 20.5 and gives way; A falls silent after 33, and B takes over."""
+    trace = Trace().adverts(A, 102, 0, 34).advert(B, 101, 20.5).adverts(B, 101, 36.61, 30)
+    trace.items.append(replace_node(trace.address(-0.5, present=True, address=A, initial=True), "m0"))
+    if down:
+        trace.items.append(LinkChange(time=at(33.4), node="m0", interface="eth0", up=False, mac=mac(A)))
+    claim, move = flaps(trace)
+    assert claim.verdict.cause is Cause.UNEXPLAINED
+    assert (move.verdict.cause is Cause.LINK_DOWN) is down
+
+
+@pytest.mark.parametrize(
+    ("lasts", "cause"),
+    [(19.4, Cause.DAEMON_KILLED), (20.1, Cause.DAEMON_KILLED), (24.4, Cause.UNEXPLAINED)],
+    ids=["at once", "just before its next advert", "some seconds later"],
+)
+def test_a_process_that_ends_after_its_adverts_were_due_was_not_killed_before(lasts, cause):
+    """A stopped backup leaves the group as well: it may have been cut off while it was Active."""
+    assert verdict(left(talking(silent(), A, 0, 40), A, lasts))[0] is cause
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [(19.7, (Cause.STOPPED, Confidence.CERTAIN)), (21.9, (Cause.STOPPED, Confidence.LIKELY)), (24.2, (Cause.UNEXPLAINED, None))],
+    ids=["at once", "after its scripts", "later"],
+)
+def test_a_process_that_ends_long_after_it_resigned_was_not_stopped_then(when, expected):
+    cause, confidence = verdict(left(Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, 30), A, when))
+    assert (cause, confidence if expected[1] else None) == expected
+
+
+@pytest.mark.parametrize(("back", "confidence"), [(30.2, Confidence.CERTAIN), (50.2, Confidence.LIKELY)])
+def test_a_new_process_long_after_a_resignation_may_be_the_remedy(back, confidence):
+    """A FAULT of its sync group, say, which a restart mends."""
+    trace = Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, int(back - 20)).restart(A).adverts(A, 65, back, 30)
+    assert verdict_of_first(trace) == (Cause.STOPPED, confidence)
+
+
+def parted(priority, *, missed=()):
+    """At the taps of both: A's adverts reach B until 17, but for some that B's tap misses, and B claims the address at 20.6."""
+    own = Trace("m0").adverts(A, 100, 0, 40).address(-0.5, present=True, address=A, initial=True)
+    other = Trace("m1").address(-0.5, present=True, address=B, initial=True)
+    for number in range(18):
+        other.advert(A, 100, number + 0.000_1, heard=number not in missed)
+    for number in range(5):
+        own.advert(B, priority, 20.600_1 + number)
+    return own + other.adverts(B, priority, 20.6, 5)
+
+
+@pytest.mark.parametrize(
+    ("trace", "confidence"),
+    [(parted(100), Confidence.CERTAIN), (parted(90), Confidence.CERTAIN), (parted(100, missed=(11, 13)), Confidence.LIKELY)],
+    ids=["an equal", "a worse one", "its tap misses others as well"],
+)
+def test_adverts_that_do_not_arrive_are_a_partition(trace, confidence):
+    assert verdict_of_first(trace) == (Cause.PARTITION, confidence)
+
+
+def test_a_better_router_claims_the_address_whatever_arrives():
+    assert all(flap.verdict.cause is not Cause.PARTITION for flap in flaps(parted(110)) if flap.current == B)
