@@ -40,6 +40,9 @@ def find(view: FlapView) -> Finding | str:
     drop = view.drop()
     if drop is not None and held.priority < drop[0].priority:
         return f"the priority of {held.router} had fallen from {drop[0].priority} to {held.priority}"
+    ended = _ended_before(view, held)
+    if ended is not None:
+        return ended
     fell = _fell_unheard(view, held, takeover)
     if fell is not None:
         return f"the priority of {held.router} had fallen from {fell.priority} to {held.priority} while it was not heard"
@@ -61,6 +64,10 @@ def find(view: FlapView) -> Finding | str:
     if took is not None:
         evidence.append(Evidence(took, f"{takeover.router} got the address then: it was not Active elsewhere", takeover.node))
     idle = _idle_until_now(earlier, takeover) or _fresh(earlier, takeover) or took is not None
+    deaf = _unheard_somewhere(view, held)
+    if deaf is not None:
+        parted = f"adverts of {held.router} arrived at {deaf} no more: a router that does not hear them takes over as well"
+        return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (parted,))
     if idle and (fallen or not view.lossless):
         unseen = f"adverts were lost, or {held.router} had outranked it before: that its priority fell is not excluded"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (unseen,))
@@ -82,6 +89,28 @@ def _went_on(view: FlapView, held: Run) -> Run | None:
     for run in view.runs.get(held.router, ()):
         if view.taken_over is not None and run.first <= view.taken_over and run.last > view.taken_over + 2 * run.interval:
             return run
+    return None
+
+
+def _ended_before(view: FlapView, held: Run) -> str | None:
+    """Why the former router's process had ended before the move, its resignation unheard; None where nothing says so."""
+    taken = view.taken_over
+    if taken is not None and view.left is not None and view.left < taken:
+        return f"the kernel of {held.router} had left the group of VRRP: its process had ended"
+    refused = view.life.first_refused
+    if taken is not None and refused is not None and refused - taken < SILENT * held.interval:
+        return f"the kernel of {held.router} refused the first adverts of {view.current}: its process had ended"
+    return None
+
+
+def _unheard_somewhere(view: FlapView, held: Run) -> str | None:
+    """A node that heard the former router before, and not any more when it was about to lose the addresses."""
+    end = view.taken_over if view.taken_over is not None else view.time
+    begin = end - int(SILENT * held.interval)
+    for node in view.heard.get(held.router, {}):
+        before = view.heard_at(held.router, node, begin - 3 * held.interval, begin)
+        if before and held.first < begin and not view.heard_at(held.router, node, begin, end):
+            return node
     return None
 
 
