@@ -14,7 +14,7 @@ Not to be confused with: `daemon_stalled` (the same process resumes; until it do
 from observer.model.addresses import VIRTUAL_MAC
 from observer.model.host import LogKind
 from observer.model.observations import NeighbourKind
-from observer.model.time import SECOND
+from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import gone, restarted, unheard
 from observer.rules.silence import BOOT, fell_silent, left_with, timely, too_soon, was_away
@@ -22,6 +22,9 @@ from observer.rules.view import FlapView, Run
 
 REFUSALS = 3
 """Adverts after which a kernel without a process for VRRP has answered at least one (it limits the rate of ICMP)."""
+
+LATE = 1.5
+"""Intervals (or seconds) after which the first refusal is late: the first advert is refused, and one a second from then on."""
 
 STILL_HELD = SECOND
 """An address still there this long after another router took over was not removed: keepalived takes about 5 ms."""
@@ -73,12 +76,17 @@ def find(view: FlapView) -> Finding | str:
             view.life.first_refused,
             f"the kernel of {last.router} answers adverts with ICMP: no process takes VRRP there any more",
         )
+        later = view.life.first_refused - (view.taken_over or view.life.first_refused)
+        if later > LATE * max(SECOND, last.interval):
+            return f"the kernel of {last.router} took adverts for {duration(later)} before it refused them"
         if view.life.first_refused - last.last > BOOT and not (holds or _lived_on(view, last)):
             return Finding(Cause.DAEMON_KILLED, Confidence.LIKELY, (evidence, refused), (*unsure, BOOTED))
         return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, refused), unsure)
     if view.left is not None and left_with(view, last):
         ended = f"the kernel of {last.router} left the group of VRRP: its last process that listened there had ended"
         return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, Evidence(view.left, ended)), unsure)
+    if view.left is not None:
+        return f"its process left the group of VRRP {duration(view.left - last.last)} later only"
     if takes_adverts(view, last):
         return f"the kernel of {last.router} takes the adverts sent to it: a process still listens, or they do not arrive"
     if back is not None and restarted(last, back) and (holds or alive):

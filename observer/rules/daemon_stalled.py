@@ -15,7 +15,7 @@ from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, restarted, stopped, unheard
 from observer.rules.rejected import unfounded
-from observer.rules.silence import SILENT, fell_silent, interrupted, left_with, was_away
+from observer.rules.silence import SILENT, fell_silent, interrupted, left_with, timely, too_soon, was_away
 from observer.rules.view import FlapView, Run
 
 
@@ -42,6 +42,8 @@ def find(view: FlapView) -> Finding | str:
         return f"the kernel of {last.router} left the group of VRRP: the process had ended"
     if was_away(view, last):
         return f"nothing at all came from the node of {last.router} meanwhile: it was away as a whole"
+    if too_soon(view, last):
+        return f"{view.current} took over before its patience could end, and so not for the silence of {last.router}"
     back = view.came_back
     if back is None:
         if not view.life.frames or view.life.refused_vrrp or view.current == view.former:
@@ -66,6 +68,9 @@ def find(view: FlapView) -> Finding | str:
         same = Evidence(
             back.first, f"it is the same process: the identification goes on from {last.last_ident} to {back.first_ident}"
         )
+        if view.current != view.former and not timely(view, last):
+            late = f"adverts were lost, and {view.current} may have taken over earlier and for another reason"
+            return Finding(Cause.DAEMON_STALLED, Confidence.LIKELY, (evidence, resumed, same), (late,))
         return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, resumed, same))
     if last.last_ident is not None and back.first_ident is not None and counts(last, back):
         return f"another process came back at {last.router}: the identification began anew"

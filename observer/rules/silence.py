@@ -5,7 +5,7 @@ No cause of its own is decided here.
 
 from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Evidence
-from observer.rules.process import counts
+from observer.rules.process import counts, unheard
 from observer.rules.view import FlapView, Run
 
 SILENT = 2.5
@@ -124,9 +124,15 @@ def timely(view: FlapView, last: Run) -> bool:
     If not, other adverts came or went meanwhile than were heard: a resignation, for one, which a capture may have lost.
     """
     takeover, silence = view.takeover, view.silence
-    if takeover is None or silence is None:
+    if takeover is None or silence is None or _unheard_before(view, takeover):
         return False
     return abs(silence - active_down_interval(takeover)) <= max(last.interval // 20, TIMER)
+
+
+def _unheard_before(view: FlapView, takeover: Run) -> bool:
+    """Whether the new router had advertised unheard since it was heard last, by its identification."""
+    earlier = [run for run in view.runs.get(takeover.router, ()) if run.last < takeover.first]
+    return bool(earlier and unheard(earlier[-1], takeover))
 
 
 def too_soon(view: FlapView, last: Run) -> bool:
