@@ -70,9 +70,6 @@ def _sent_and_not_received(view: FlapView) -> Finding | None:
         return None
     end = view.taken_over if view.taken_over is not None else view.time
     claim = next((run for run in view.runs.get(claimant, ()) if run.priority > 0 and run.last >= end), None)
-    if claim is None or claim.priority > owner.priority:
-        # It claims the addresses whether it hears these adverts or not.
-        return None
     begin = end - 3 * owner.interval
     sent = _distinct(view, owner, view.taps[owner.router], begin, end)
     received = view.heard_at(owner.router, view.taps[claimant], begin, end)
@@ -83,6 +80,10 @@ def _sent_and_not_received(view: FlapView) -> Finding | None:
     missed = _distinct(view, owner, view.taps[owner.router], earlier, begin - owner.interval) - _distinct(
         view, owner, view.taps[claimant], earlier, begin - owner.interval
     )
+    if claim is not None and claim.priority > owner.priority:
+        # It claims the addresses whether it hears these adverts or not, unless it is told not to preempt.
+        heard = _distinct(view, owner, view.taps[claimant], earlier, begin - owner.interval)
+        return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),)) if heard >= APART else None
     if missed > 0:
         unsure = f"the capture on {claimant} may have lost them: it lacks {missed} of those before as well"
         return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (unsure,))

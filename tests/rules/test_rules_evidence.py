@@ -520,12 +520,29 @@ def test_a_node_that_lost_its_power_and_is_back_is_no_killed_daemon(trace, prove
     assert proven or found[0] is not Cause.DAEMON_KILLED
 
 
-@pytest.mark.parametrize(("refused", "confidence"), [(22.9, Confidence.CERTAIN), (26.9, Confidence.LIKELY)])
-def test_a_kernel_that_refuses_adverts_late_may_have_booted(refused, confidence):
-    trace = Trace(members=(A, B, C), here=B).adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, 60)
+def refusing(late, *, interval=1):
+    """In unicast A falls silent; its kernel refuses the adverts of B, which takes over, so many seconds after the first."""
+    trace = Trace(members=(A, B, C), here=B, interval=interval).adverts(A, 65, 0, 20)
+    taken = trace.clock + 3 * interval + 0.766
+    trace.adverts(B, 60, taken, 40)
     for number in range(20):
-        trace.items.append(Refused(time=at(refused + number), node=trace.node, interface=trace.interface, router=A))
-    assert verdict(trace) == (Cause.DAEMON_KILLED, confidence)
+        refusal = Refused(time=at(taken + late + number), node=trace.node, interface=trace.interface, router=A)
+        trace.items.append(refusal)
+    return trace
+
+
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [
+        (refusing(0.1), (Cause.DAEMON_KILLED, Confidence.CERTAIN)),
+        (refusing(0.1, interval=2), (Cause.DAEMON_KILLED, Confidence.LIKELY)),
+        (talking(refusing(0.1, interval=2), A, 40.5, 60), (Cause.DAEMON_KILLED, Confidence.CERTAIN)),
+        (refusing(4.1), (Cause.UNEXPLAINED, Confidence.POSSIBLE)),
+    ],
+    ids=["at once", "after so long that it may have booted", "it was seen before that", "after it took some"],
+)
+def test_a_kernel_that_refuses_adverts(trace, expected):
+    assert verdict(trace) == expected
 
 
 def test_a_node_whose_own_events_end_is_not_known_to_hold_the_address():
@@ -613,5 +630,58 @@ def test_adverts_that_do_not_arrive_are_a_partition(trace, confidence):
     assert verdict_of_first(trace) == (Cause.PARTITION, confidence)
 
 
-def test_a_better_router_claims_the_address_whatever_arrives():
-    assert all(flap.verdict.cause is not Cause.PARTITION for flap in flaps(parted(110)) if flap.current == B)
+def test_a_better_router_that_hears_no_adverts_any_more_may_only_be_told_not_to_preempt():
+    assert verdict_of_first(parted(110)) == (Cause.PARTITION, Confidence.LIKELY)
+    assert verdict_of_first(parted(110, missed=range(18)))[0] is Cause.UNEXPLAINED
+
+
+def better(*, until=20, lossy=()):
+    """A better router takes over from A at 20.6, as three nodes see it; at one of them A's adverts end before."""
+    trace = Trace("m0").adverts(A, 60, 0, 21).restart(B).adverts(B, 65, 20.6, 30)
+    third, own = Trace("m2").adverts(A, 60, 0, 21), Trace("m1")
+    for number in range(until + 1):
+        own.advert(A, 60, number + 0.000_1, heard=number not in lossy)
+    return trace + third + own.restart(B).adverts(B, 65, 20.599_9, 30)
+
+
+@pytest.mark.parametrize(
+    ("trace", "confidence"),
+    [(better(), Confidence.CERTAIN), (better(lossy=(18,)), Confidence.CERTAIN), (better(until=17), Confidence.LIKELY)],
+    ids=["everybody hears A", "but for one advert", "one hears A no more"],
+)
+def test_a_preemption_is_not_certain_where_the_former_router_is_not_heard_everywhere(trace, confidence):
+    assert verdict_of_first(trace) == (Cause.PREEMPTED, confidence)
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["its resignation is lost", "it is stopped later"])
+def test_a_better_router_does_not_preempt_one_that_had_ended(lost):
+    """It may be told not to preempt, and take over for a resignation that the capture lacks."""
+    trace = Trace().adverts(A, 60, 0, 20).restart(B).adverts(B, 65, 20.25, 30)
+    found = verdict(left(trace, A, 19.5 if lost else 20.5))
+    assert found[0] is (Cause.UNEXPLAINED if lost else Cause.PREEMPTED)
+
+
+@pytest.mark.parametrize("late", [0.001, 4], ids=["at once", "later"])
+def test_a_better_router_does_not_preempt_one_that_refuses_its_adverts(late):
+    trace = Trace(members=(A, B, C), here=B).adverts(A, 60, 0, 20).restart(B).adverts(B, 65, 19.6, 30)
+    for number in range(5):
+        trace.items.append(Refused(time=at(19.6 + late + number), node=trace.node, interface=trace.interface, router=A))
+    assert verdict(trace)[0] is (Cause.UNEXPLAINED if late < 1 else Cause.PREEMPTED)
+
+
+@pytest.mark.parametrize(("count", "confidence"), [(1, Confidence.LIKELY), (2, Confidence.CERTAIN)])
+def test_a_receiver_that_claims_once_may_have_been_better_for_a_moment(count, confidence):
+    trace = Trace().adverts(A, 102, 0, 60).address(-0.5, present=True, address=B, initial=True)
+    assert verdict(trace.adverts(B, 101, 28.5, count)) == (Cause.RECEIVER_DEAF, confidence)
+
+
+def yielded(first):
+    """B yields to A, of which the first adverts may be lost; when A is lost, B takes over again."""
+    trace = Trace().adverts(B, 100, 0, 20).restart(A).sent_elsewhere(A, int(first - 19.6))
+    return trace.adverts(A, 150, first, 4).adverts(B, 100, first + 3 + 3.61, 30)
+
+
+@pytest.mark.parametrize("first", [19.6, 20.6, 21.6])
+def test_a_router_that_yielded_and_takes_over_again_was_not_frozen(first):
+    certain = [flap for flap in flaps(yielded(first)) if flap.verdict.confidence is Confidence.CERTAIN]
+    assert all(flap.verdict.cause is not Cause.DAEMON_STALLED for flap in certain)
