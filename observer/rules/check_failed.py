@@ -17,7 +17,7 @@ from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
 from observer.rules.process import burst, counts, keepaliveds, resigned_after_gap, restarted
 from observer.rules.resignation import waited
-from observer.rules.silence import gappy
+from observer.rules.silence import active_down_interval, gappy
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
@@ -164,6 +164,8 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
         return f"{held.router} had its priority of {before.priority} back before the move"
     takeover = view.takeover
     further = f", and further to {held.priority}" if held.priority < after.priority else ""
+    if takeover is not None and takeover.priority > before.priority:
+        return f"{takeover.router} advertises {takeover.priority}, more than the {before.priority} before the fall as well"
     evidence = [
         Evidence(
             after.first,
@@ -206,6 +208,9 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if not counts(before) and (gappy(before) or gappy(after)):
         confidence = min(confidence, Confidence.LIKELY)
         blind.append("adverts were lost, and carry no identification: a reload's may have been among them")
+    if view.taken_over - after.first > active_down_interval(takeover) + after.interval + after.interval // 2:
+        confidence = min(confidence, Confidence.LIKELY)
+        blind.append(f"{takeover.router} let more time pass than a backup does: it may have come later, or is told to wait")
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:
         confidence = min(confidence, Confidence.LIKELY)
         blind.append(f"{held.router} had fallen silent as well before the move")

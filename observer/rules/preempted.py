@@ -10,8 +10,9 @@ Not to be confused with: `check_failed` (there the former router's priority fell
 """
 
 from observer.model.addresses import VIRTUAL_MAC, virtual_mac
+from observer.model.host import LogKind
 from observer.model.observations import AddressChange, Family, LinkChange
-from observer.model.time import SECOND
+from observer.model.time import MILLISECOND, SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.partition import returned
 from observer.rules.process import restarted
@@ -20,6 +21,12 @@ from observer.rules.view import FlapView, Run
 
 AT_ONCE = SECOND
 """From a router's first advert to the event that its kernel has the addresses, or back: busy nodes take their time."""
+
+EXACT = 5 * MILLISECOND
+"""By how much, or a fiftieth of an interval, a timer of keepalived is late as a rule."""
+
+CAME = frozenset({LogKind.PRIORITY_CHANGED, LogKind.STARTING, LogKind.LOWER_PRIORITY_DISCARDED})
+"""What a better router logs before it takes over, and one that is told not to preempt, and hears nothing, does not."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -37,9 +44,9 @@ def find(view: FlapView) -> Finding | str:
         return f"{takeover.router} is not of the same group (other addresses or authentication)"
     if takeover.priority <= held.priority:
         return f"{takeover.router} advertises {takeover.priority}, not more than the {held.priority} of {held.router}"
-    drop = view.drop()
-    if drop is not None and held.priority < drop[0].priority:
-        return f"the priority of {held.router} had fallen from {drop[0].priority} to {held.priority}"
+    fall = view.fall()
+    if fall is not None and held.priority < fall[0].priority and takeover.priority <= fall[0].priority:
+        return f"the priority of {held.router} had fallen from {fall[0].priority} to {held.priority}"
     ended = _ended_before(view, held)
     if ended is not None:
         return ended
@@ -68,6 +75,9 @@ def find(view: FlapView) -> Finding | str:
     if deaf is not None:
         parted = f"adverts of {held.router} arrived at {deaf} no more: a router that does not hear them takes over as well"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (parted,))
+    if idle and not _regained(view, earlier, held) and _patience_ended(view, held, takeover):
+        told = f"it came just when it would have for an advert of {held.router} that it heard last, if it is told not to preempt"
+        return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (told,))
     if idle and (fallen or not view.lossless):
         unseen = f"adverts were lost, or {held.router} had outranked it before: that its priority fell is not excluded"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (unseen,))
@@ -131,6 +141,23 @@ def _fell_unheard(view: FlapView, held: Run, takeover: Run) -> Run | None:
 def _earlier(view: FlapView, takeover: Run) -> Run | None:
     earlier = [run for run in view.runs.get(takeover.router, ()) if run.last < takeover.first]
     return earlier[-1] if earlier else None
+
+
+def _regained(view: FlapView, earlier: Run | None, held: Run) -> bool:
+    """Whether the new router's priority was too low when it was last Active, or its log says that it came."""
+    logged = any(event.kind in CAME for event in view.claimant_log)
+    return logged or (earlier is not None and 0 < earlier.priority <= held.priority)
+
+
+def _patience_ended(view: FlapView, held: Run, takeover: Run) -> bool:
+    """Whether the new router came an Active_Down_Interval after one of the former one's adverts.
+
+    So does one that had listened to them until then: its priority rose, or it does not hear them any more. One that joins
+    comes at any time.
+    """
+    heard = takeover.first - active_down_interval(takeover)
+    slip = max(held.interval // 50, EXACT)
+    return any(abs(time - heard) <= slip for times in view.heard.get(held.router, {}).values() for time in times)
 
 
 def _idle_until_now(earlier: Run | None, takeover: Run) -> bool:

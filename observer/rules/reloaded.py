@@ -26,8 +26,8 @@ def find(view: FlapView) -> Finding | str:
 
 
 def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:
-    drop = view.drop()
-    if drop is None or not held.priority < min(drop[0].priority, takeover.priority):
+    drop = view.fall()
+    if drop is None or not held.priority < takeover.priority <= drop[0].priority:
         return None
     before, after = drop
     off_schedule = after.off_schedule is not None and after.off_schedule - after.first < after.interval

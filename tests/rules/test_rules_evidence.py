@@ -685,3 +685,56 @@ def yielded(first):
 def test_a_router_that_yielded_and_takes_over_again_was_not_frozen(first):
     certain = [flap for flap in flaps(yielded(first)) if flap.verdict.confidence is Confidence.CERTAIN]
     assert all(flap.verdict.cause is not Cause.DAEMON_STALLED for flap in certain)
+
+
+PATIENCE = 3 + 191 / 256
+"""Active_Down_Interval at priority 65 and 1 s."""
+
+
+def comes(when, *, fallen=None, log=None):
+    """B, better than A and on the node that observes, takes over; before, it may have been Active at a lower priority."""
+    trace = Trace().address(-0.5, present=True, address=B, initial=True)
+    if fallen is None:
+        trace.restart(B)
+    else:
+        trace.adverts(B, fallen, -20, 16)
+    if log is not None:
+        trace.items.append(LogEvent(time=at(when - 2), node="m1", kind=log, detail="as its log says"))
+    return trace.adverts(A, 60, 0, int(when) + 1).adverts(B, 65, when, 30)
+
+
+@pytest.mark.parametrize(
+    ("trace", "confidence"),
+    [
+        (comes(19.4), Confidence.CERTAIN),
+        (comes(16 + PATIENCE), Confidence.LIKELY),
+        (comes(16 + PATIENCE + 0.03), Confidence.CERTAIN),
+        (comes(16 + PATIENCE, fallen=45), Confidence.CERTAIN),
+        (comes(16 + PATIENCE, fallen=65), Confidence.LIKELY),
+        (comes(16 + PATIENCE, log=LogKind.PRIORITY_CHANGED), Confidence.CERTAIN),
+    ],
+    ids=["at any time", "after an advert", "too late for that", "it regains its priority", "it had it", "its log tells why"],
+)
+def test_a_better_router_that_comes_when_its_patience_would_end_may_be_deaf(trace, confidence):
+    """One that is told not to preempt takes over so, where it does not hear an Active Router that is worse any more."""
+    flap = flaps(trace)[-1]
+    assert (flap.current, flap.verdict.cause, flap.verdict.confidence) == (B, Cause.PREEMPTED, confidence)
+
+
+def fell_before(new, later, *, priority=100):
+    """The priority of A falls to 50 at 20, on schedule; the new router takes over so many seconds later."""
+    trace = Trace().adverts(A, priority, 0, 20).adverts(A, 50, 20, int(later) + 1).restart(B)
+    return trace.adverts(B, new, 20 + later, 30)
+
+
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [
+        (fell_before(90, 2.65), (Cause.CHECK_FAILED, Confidence.CERTAIN)),
+        (fell_before(90, 9.65), (Cause.CHECK_FAILED, Confidence.LIKELY)),
+        (fell_before(110, 9.65), (Cause.PREEMPTED, Confidence.CERTAIN)),
+    ],
+    ids=["a backup", "one that came later", "one that was better before as well"],
+)
+def test_a_priority_that_fell_is_not_why_a_better_router_takes_over(trace, expected):
+    assert verdict(trace) == expected
