@@ -17,7 +17,7 @@ from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
 from observer.rules.process import burst, counts, keepaliveds, resigned_after_gap, restarted
 from observer.rules.resignation import waited
-from observer.rules.silence import active_down_interval, gappy
+from observer.rules.silence import active_down_interval, for_its_fall, gappy
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
@@ -183,6 +183,8 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
             f"the priority of {held.router} fell to {held.priority}, but {takeover.router} advertises"
             f" {takeover.priority}, which is not more"
         )
+    if not for_its_fall(view, before, held):
+        return f"{takeover.router} took over {duration(view.taken_over - held.last)} after {held.router} had fallen silent"
     evidence.append(
         Evidence(
             view.taken_over,

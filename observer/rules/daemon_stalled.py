@@ -18,6 +18,9 @@ from observer.rules.rejected import unfounded
 from observer.rules.silence import SILENT, fell_silent, interrupted, left_with, timely, too_soon, was_away
 from observer.rules.view import FlapView, Run
 
+LOST = 10
+"""One of so many adverts lost at most, three in a row are not: one time in a thousand."""
+
 
 def find(view: FlapView) -> Finding | str:
     """A frozen keepalived as the cause, or why not."""
@@ -68,7 +71,7 @@ def find(view: FlapView) -> Finding | str:
         same = Evidence(
             back.first, f"it is the same process: the identification goes on from {last.last_ident} to {back.first_ident}"
         )
-        if view.current != view.former and not timely(view, last):
+        if view.current != view.former and not (timely(view, last) and _mostly_heard(view)):
             late = f"adverts were lost, and {view.current} may have taken over earlier and for another reason"
             return Finding(Cause.DAEMON_STALLED, Confidence.LIKELY, (evidence, resumed, same), (late,))
         return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, resumed, same))
@@ -99,6 +102,11 @@ def _observer_froze(view: FlapView, last: Run) -> Evidence | None:
             whole = f"the whole node froze: the observer itself was not run for {duration(lag)}"
             return Evidence(sample.time - lag, whole, sample.node)
     return None
+
+
+def _mostly_heard(view: FlapView) -> bool:
+    """Whether so few adverts were lost that three in a row, the new router's first, were not."""
+    return view.missed * LOST <= sum(run.count for runs in view.runs.values() for run in runs)
 
 
 def _went_on(view: FlapView) -> Finding | None:

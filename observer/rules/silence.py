@@ -129,6 +129,18 @@ def timely(view: FlapView, last: Run) -> bool:
     return abs(silence - active_down_interval(takeover)) <= max(last.interval // 20, TIMER)
 
 
+def for_its_fall(view: FlapView, before: Run, held: Run) -> bool:
+    """Whether the new router came for a fall of priority rather than for a silence after it.
+
+    It does if the former router was not silent for long, or if it had listened to it until the fall and not since.
+    """
+    takeover, silence = view.takeover, view.silence
+    if takeover is None or view.taken_over is None or silence is None:
+        return False
+    patience = view.taken_over - before.last - active_down_interval(takeover)
+    return silence < SILENT * held.interval or abs(patience) <= max(held.interval // 20, TIMER)
+
+
 def _unheard_before(view: FlapView, takeover: Run) -> bool:
     """Whether the new router had advertised unheard since it was heard last, by its identification."""
     earlier = [run for run in view.runs.get(takeover.router, ()) if run.last < takeover.first]

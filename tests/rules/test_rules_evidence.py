@@ -738,3 +738,48 @@ def fell_before(new, later, *, priority=100):
 )
 def test_a_priority_that_fell_is_not_why_a_better_router_takes_over(trace, expected):
     assert verdict(trace) == expected
+
+
+def silent_after_a_fall(last, taken, *, anew=False):
+    """The priority of A falls to 45 at 20, by a check or a reload; its last advert and the take-over of B, at 60."""
+    trace = Trace().adverts(A, 65, 0, 20)
+    trace = trace.restart(A).adverts(A, 45, 19.4, int(last - 18.4)) if anew else trace.adverts(A, 45, 20, int(last - 19))
+    return trace.adverts(B, 60, taken, 30)
+
+
+@pytest.mark.parametrize(
+    ("trace", "cause"),
+    [
+        (silent_after_a_fall(22, 22.766), Cause.CHECK_FAILED),
+        (silent_after_a_fall(20, 22.766), Cause.CHECK_FAILED),
+        (silent_after_a_fall(30, 33.766), Cause.UNEXPLAINED),
+        (silent_after_a_fall(22.4, 22.766, anew=True), Cause.RELOADED),
+        (silent_after_a_fall(29.4, 33.166, anew=True), Cause.UNEXPLAINED),
+    ],
+    ids=[
+        "a check",
+        "a check, and then its link",
+        "a check, and long after that its node",
+        "a reload",
+        "a reload, and then its node",
+    ],
+)
+def test_a_priority_that_fell_is_not_why_a_silent_router_loses_the_address(trace, cause):
+    """Told not to preempt, a better backup lets a lower priority be, and takes over when it hears nothing any more."""
+    assert verdict(trace)[0] is cause
+
+
+@pytest.mark.parametrize(("after", "cause"), [(0.61, Cause.UNEXPLAINED), (1.9, Cause.RECEIVER_DEAF)])
+def test_a_backup_that_hears_a_resignation_claims_the_address_whose_ever_it_was(after, cause):
+    """C gives up what it did not have; B, whose node observes, waits for its Skew_Time as if it had."""
+    trace = Trace().adverts(A, 102, 0, 60).address(-0.5, present=True, address=B, initial=True).resign(C, 28.1)
+    claim = 28.1 + after
+    assert verdict(trace.adverts(B, 101, claim, 3))[0] is cause
+
+
+@pytest.mark.parametrize(("lossy", "confidence"), [(0.3, Confidence.LIKELY), (0.02, Confidence.CERTAIN)])
+def test_a_stall_is_not_certain_where_many_adverts_are_lost(lossy, confidence):
+    """The first three of the new router may be, and then it came earlier, and outranked it."""
+    heard = iter([number % round(1 / lossy) != 1 for number in range(60)])
+    trace = Trace().adverts(A, 65, -40, 60, heard=lambda: next(heard)).adverts(B, 60, TAKEN, 10).adverts(A, 65, 33, 60)
+    assert verdict_of_first(trace) == (Cause.DAEMON_STALLED, confidence)
