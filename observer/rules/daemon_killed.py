@@ -17,7 +17,7 @@ from observer.model.observations import NeighbourKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import gone, restarted, unheard
-from observer.rules.silence import BOOT, fell_silent, left_with, timely, too_soon, was_away
+from observer.rules.silence import BOOT, complete, fell_silent, left_with, timely, too_soon, was_away
 from observer.rules.view import FlapView, Run
 
 REFUSALS = 3
@@ -60,7 +60,7 @@ def find(view: FlapView) -> Finding | str:
     if too_soon(view, last):
         return f"{view.current} took over before its patience could end, and so not for the silence of {last.router}"
     holds, alive = _still_holds(view, last), _alive(view, last)
-    whole = view.lossless and timely(view, last)
+    whole = complete(view, last) and timely(view, last)
     sure = Confidence.CERTAIN if whole else Confidence.LIKELY
     unsure = () if whole else ("frames were lost, or the take-over came at another time: a resignation may have been lost",)
     missing = gone(view, last.last - SECOND, (view.taken_over or view.now) + SECOND)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from observer.model.observations import Malformed
 from observer.model.time import seconds
-from observer.rules.silence import SILENT, TIMER, skew_time
+from observer.rules.silence import SILENT, TIMER, complete, skew_time
 from observer.rules.view import FlapView, Run
 
 OF_THE_SENDER = frozenset(
@@ -93,7 +93,7 @@ def unfounded(view: FlapView) -> Claim | str:
     node = view.taps.get(claimant.router)
     recent = start - held.interval - held.interval // 2
     heard = None if node is None else view.heard_at(held.router, node, recent, start) > 0
-    return Claim(held, claimant, heard, went_on or (held.router in view.taps and view.lossless))
+    return Claim(held, claimant, heard, went_on or (held.router in view.taps and complete(view, held)))
 
 
 def differences(owner: Run, claimant: Run) -> list[str]:

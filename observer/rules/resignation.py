@@ -1,7 +1,8 @@
 """What the priority-0 adverts of a router that gives up tell by when they came. No cause of its own is decided here."""
 
+from observer.model.observations import AddressChange
 from observer.model.time import MILLISECOND, SECOND
-from observer.rules.view import Run
+from observer.rules.view import FlapView, Run
 
 AT_ONCE = MILLISECOND // 10
 """Priority-0 adverts closer than this waited together for a link: a check that fails sends them 0.5 to 0.7 ms apart."""
@@ -12,9 +13,21 @@ LATE = 1.5
 ENDS = 3 * SECOND
 """A process that is stopped has ended by then, after the scripts that it runs; one that ends later was not stopped before."""
 
+LEAD = 2 * SECOND
+"""An address removed at most this long before the priority 0 was removed by somebody else (keepalived reacts in about 5 ms)."""
+
 
 def waited(held: Run | None, resignation: Run) -> bool:
     """Whether the adverts of a resignation had waited for a link: they came late, or two of them at once."""
     if held is not None and resignation.first - held.last > LATE * resignation.interval:
         return True
     return resignation.count >= 2 and resignation.last - resignation.first < AT_ONCE
+
+
+def removed_before(view: FlapView, resignation: Run) -> AddressChange | None:
+    """The removal of an address on the router's own node that it resigned for: shortly before, and not added again since."""
+    node, resigned = view.local.get(resignation.router), view.at_home(resignation)
+    before = [change for change in view.address_changes if change.node == node and change.time < resigned]
+    latest = {change.address: change for change in before}
+    gone = [change for change in latest.values() if not change.present and not change.initial]
+    return next((change for change in gone if resigned - change.time <= LEAD), None)

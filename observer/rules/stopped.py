@@ -13,11 +13,8 @@ from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
 from observer.rules.process import resigned_after_gap, restarted, taken, unheard
-from observer.rules.resignation import ENDS
-from observer.rules.view import FlapView, Run
-
-REMOVAL_LEAD = 2 * SECOND
-"""An address removed at most this long before the priority 0 was removed by somebody else (keepalived reacts in about 5 ms)."""
+from observer.rules.resignation import ENDS, LEAD, removed_before
+from observer.rules.view import FlapView
 
 RESTART = 15 * SECOND
 """A new process that is Active within this was started by whoever stopped the old one, and not to mend what came before."""
@@ -38,9 +35,9 @@ def find(view: FlapView) -> Finding | str:
         return f"{resignation.router} resumed by itself"
     if view.left is not None and view.left - resignation.last > ENDS:
         return f"the process at {resignation.router} ended {duration(view.left - resignation.last)} later only"
-    removal = _removed_first(view, resignation)
+    removal = removed_before(view, resignation)
     if removal is not None:
-        return f"the address was removed on {removal} before the priority-0 advert was sent"
+        return f"the address was removed on {removal.node} before the priority-0 advert was sent"
     fault = view.logged(LogKind.ENTERED_FAULT, begin=resignation.first - SECOND, end=resignation.last + SECOND)
     if fault is not None:
         return f"its log says: {fault.detail}"
@@ -52,7 +49,7 @@ def find(view: FlapView) -> Finding | str:
                 f"{view.current} took over {duration(view.taken_over - resignation.last)} after the resignation",
             )
         )
-    stopping = view.logged(LogKind.STOPPING, begin=resignation.first - REMOVAL_LEAD, end=resignation.last + SECOND)
+    stopping = view.logged(LogKind.STOPPING, begin=resignation.first - LEAD, end=resignation.last + SECOND)
     if stopping is not None:
         evidence.append(Evidence(stopping.time, f"its log says: {stopping.detail}", stopping.node))
         return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
@@ -95,16 +92,3 @@ def find(view: FlapView) -> Finding | str:
         tuple(evidence),
         ("an address deleted by hand, and a FAULT of a sync group member, leave the same on the wire",),
     )
-
-
-def _removed_first(view: FlapView, resignation: Run) -> str | None:
-    for change in view.address_changes:
-        lead = view.at_home(resignation) - change.time
-        if (
-            not change.present
-            and not change.initial
-            and 0 < lead <= REMOVAL_LEAD
-            and change.node == view.local.get(resignation.router)
-        ):
-            return change.node
-    return None

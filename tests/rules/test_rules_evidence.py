@@ -783,3 +783,21 @@ def test_a_stall_is_not_certain_where_many_adverts_are_lost(lossy, confidence):
     heard = iter([number % round(1 / lossy) != 1 for number in range(60)])
     trace = Trace().adverts(A, 65, -40, 60, heard=lambda: next(heard)).adverts(B, 60, TAKEN, 10).adverts(A, 65, 33, 60)
     assert verdict_of_first(trace) == (Cause.DAEMON_STALLED, confidence)
+
+
+@pytest.mark.parametrize(("again", "cause"), [(None, Cause.ADDRESS_REMOVED), (18.9, Cause.STOPPED)])
+def test_an_address_that_was_added_again_was_not_removed_before_the_resignation(again, cause):
+    """A had given it up to a better router, and has it back, when it is stopped."""
+    trace = Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, 30)
+    trace.address(-0.5, present=True, address=A, initial=True).address(18.1, present=False)
+    assert verdict(trace if again is None else trace.address(again, present=True))[0] is cause
+
+
+@pytest.mark.parametrize(("lost", "confidence"), [((), Confidence.CERTAIN), ((5, 9), Confidence.LIKELY)])
+def test_a_kill_is_not_certain_where_adverts_without_a_number_are_lost(lost, confidence):
+    """The resignation may be lost as well."""
+    trace = Trace(version=3, family=Family.IPV6)
+    for number in range(20):
+        trace.advert(A6, 65, number, heard=number not in lost)
+    trace.adverts(B6, 60, 19 + 3 + 196 / 256, 30)
+    assert verdict(left(trace, A6, 19.5)) == (Cause.DAEMON_KILLED, confidence)
