@@ -10,7 +10,7 @@ from observer.engine.batches import Gathered, joined
 from observer.engine.cost import established
 from observer.engine.coverage import Coverage
 from observer.engine.elections import add_contenders, claimed_since, expected, goes_on_claiming, stands_again
-from observer.engine.flaps import SETTLING, OpenFlap, healed
+from observer.engine.flaps import SETTLING, OpenFlap, gave_up, healed
 from observer.engine.groups import Group, Groups
 from observer.engine.hosts import Hosts
 from observer.engine.journal import Journal
@@ -404,7 +404,8 @@ class Engine:
                 if flap is not None and flap.taken_over is None:
                     others = len(tracker.tracks) > 1
                     flap.resume(step.time)
-                    if flap.standing is None and (step.unheard or (step.unheard is None and others)):
+                    silent = step.unheard or (step.unheard is None and others)
+                    if flap.standing is None and silent and not gave_up(tracker.tracks[step.router or ""].runs):
                         # It went on sending (or its backups would have taken over): the silence was only ours.
                         group.flaps.remove(flap)
                         group.storms.withdrawn(flap.id)

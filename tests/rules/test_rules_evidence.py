@@ -801,3 +801,25 @@ def test_a_kill_is_not_certain_where_adverts_without_a_number_are_lost(lost, con
         trace.advert(A6, 65, number, heard=number not in lost)
     trace.adverts(B6, 60, 19 + 3 + 196 / 256, 30)
     assert verdict(left(trace, A6, 19.5)) == (Cause.DAEMON_KILLED, confidence)
+
+
+def all_down(begin, *, resigned=True, anew=True):
+    """B was Active once; A gives the address up, or falls silent, and is the first to be back."""
+    trace = Trace().adverts(B, 60, -30, 20).restart(A).adverts(A, 65, -9.6, 28)
+    if resigned:
+        trace.resign(A, 18.9)
+    return (trace.restart(A) if anew else trace.sent_elsewhere(A, int(begin - 18.9))).adverts(A, 65, begin, 30)
+
+
+@pytest.mark.parametrize("begin", [19.7, 24.1, 40.3])
+def test_an_outage_of_all_routers_is_a_flap(begin):
+    """Everything was restarted at once, say."""
+    flap = flaps(all_down(begin))[-1]
+    assert (flap.former, flap.current, flap.time) == (A, A, at(18.9))
+    assert flap.verdict.cause is Cause.STOPPED
+    assert flap.outage.minimum >= (begin - 19) * 1e9
+
+
+def test_a_silence_of_a_new_process_was_none_of_ours():
+    assert [(flap.former, flap.current) for flap in flaps(all_down(30.1, resigned=False))] == [(B, A), (A, A)]
+    assert [(flap.former, flap.current) for flap in flaps(all_down(30.1, resigned=False, anew=False))] == [(B, A)]
