@@ -10,13 +10,14 @@ Not to be confused with: an election's overlap (milliseconds), `daemon_stalled` 
 `receiver_deaf` and `adverts_rejected` (the adverts arrived).
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 from observer.model.time import duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, unheard
 from observer.rules.rejected import damaged, differences, unfounded
-from observer.rules.silence import SILENT, complete, fell_silent, left_with, timely
+from observer.rules.silence import SILENT, complete, fell_silent, left_with, on_beat, timely
 from observer.rules.view import FlapView, Run
 
 APART = 2
@@ -84,6 +85,9 @@ def _sent_and_not_received(view: FlapView) -> Finding | None:
         # It claims the addresses whether it hears these adverts or not, unless it is told not to preempt.
         heard = _distinct(view, owner, view.taps[claimant], earlier, begin - owner.interval)
         return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),)) if heard >= APART else None
+    if not view.heard_at(claimant, view.taps[claimant], end - owner.interval // 2, end + owner.interval):
+        unsure = f"the capture on {claimant} lacks its own claim as well: it may have lost them"
+        return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (unsure,))
     if missed > 0:
         unsure = f"the capture on {claimant} may have lost them: it lacks {missed} of those before as well"
         return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (unsure,))
@@ -126,7 +130,7 @@ def _silence_was_ours(view: FlapView) -> Finding | None:
         return None
     return Finding(
         Cause.PARTITION,
-        Confidence.CERTAIN if unseen >= APART and view.lossless and timely(view, last) else Confidence.LIKELY,
+        Confidence.CERTAIN if _yielded(view, back) and view.lossless and timely(view, last) else Confidence.LIKELY,
         (
             Evidence(last.last, f"{last.router} was not heard any more, here or by {view.current}, which took over", last.node),
             Evidence(
@@ -137,6 +141,15 @@ def _silence_was_ours(view: FlapView) -> Finding | None:
             ),
         ),
     )
+
+
+def _yielded(view: FlapView, back: Run) -> bool:
+    """Whether the new router was on schedule until the former one was heard again, and is so no adverts of that were lost here.
+
+    Thawed, a router answers every advert that it finds waiting with one of its own: lost, they look like those of a partition.
+    """
+    takeover = [run for run in view.runs.get(view.current or "", ()) if run.first < back.first]
+    return bool(takeover) and on_beat(replace(takeover[-1], last=min(takeover[-1].last, back.first)), back.first)
 
 
 def _ended(view: FlapView) -> Finding | None:
@@ -191,7 +204,11 @@ def _claimed_elsewhere(view: FlapView) -> Finding | None:
         if unseen is not None and unseen >= APART and view.time - held.last < APART * held.interval:
             return Finding(
                 Cause.PARTITION,
-                Confidence.CERTAIN if earlier else Confidence.LIKELY if alone else Confidence.POSSIBLE,
+                Confidence.CERTAIN
+                if earlier and _heard_meanwhile(view, held, earlier[-1].last, run.first)
+                else Confidence.LIKELY
+                if alone
+                else Confidence.POSSIBLE,
                 (
                     Evidence(held.last, f"{held.router} was Active and advertised on schedule", held.node),
                     Evidence(
@@ -203,6 +220,13 @@ def _claimed_elsewhere(view: FlapView) -> Finding | None:
                 ),
             )
     return None
+
+
+def _heard_meanwhile(view: FlapView, owner: Run, begin: int, end: int) -> bool:
+    """Whether the owner's adverts were heard all through a span, so that another's were not lost here."""
+    runs = [run for run in view.runs.get(owner.router, ()) if run.last >= begin and run.first <= end]
+    gaps = (later.first - earlier.last > 2 * earlier.interval for earlier, later in pairwise(runs))
+    return view.lossless and not any(gaps)
 
 
 def _side_by_side(view: FlapView) -> Finding | None:

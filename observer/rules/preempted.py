@@ -16,7 +16,7 @@ from observer.model.time import MILLISECOND, SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.partition import returned
 from observer.rules.process import restarted
-from observer.rules.silence import SILENT, active_down_interval, complete
+from observer.rules.silence import SILENT, active_down_interval, complete, on_beat
 from observer.rules.view import FlapView, Run
 
 AT_ONCE = SECOND
@@ -78,6 +78,9 @@ def find(view: FlapView) -> Finding | str:
     if idle and not _regained(view, earlier, held) and _patience_ended(view, held, takeover):
         told = f"it came just when it would have for an advert of {held.router} that it heard last, if it is told not to preempt"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (told,))
+    if idle and not on_beat(held, view.taken_over):
+        missing = f"an advert of {held.router} is missing right before, and may have been its resignation"
+        return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (missing,))
     if idle and (fallen or not complete(view, held)):
         unseen = f"adverts were lost, or {held.router} had outranked it before: that its priority fell is not excluded"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (unseen,))

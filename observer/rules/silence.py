@@ -118,6 +118,11 @@ def interrupted(view: FlapView, claimant: Run) -> Run | None:
     return before
 
 
+def on_beat(run: Run, time: int) -> bool:
+    """Whether a router's last advert before a time is so recent that none was missed since."""
+    return time - run.last <= run.interval + max(run.interval // 8, TIMER)
+
+
 def timely(view: FlapView, last: Run) -> bool:
     """Whether the new router took over just when its patience ended, counted from the last advert that was heard here.
 

@@ -823,3 +823,39 @@ def test_an_outage_of_all_routers_is_a_flap(begin):
 def test_a_silence_of_a_new_process_was_none_of_ours():
     assert [(flap.former, flap.current) for flap in flaps(all_down(30.1, resigned=False))] == [(B, A), (A, A)]
     assert [(flap.former, flap.current) for flap in flaps(all_down(30.1, resigned=False, anew=False))] == [(B, A)]
+
+
+@pytest.mark.parametrize(("until", "confidence"), [(30, Confidence.CERTAIN), (29, Confidence.LIKELY)])
+def test_a_partition_is_not_certain_where_the_capture_lost_its_end(until, confidence):
+    """B is on schedule until A is heard again; if not, adverts of A were lost here, and by those it counts."""
+    trace = Trace().adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, int(until - TAKEN) + 1)
+    trace.sent_elsewhere(A, 11).adverts(A, 65, 30.7, 30)
+    assert verdict_of_first(trace) == (Cause.PARTITION, confidence)
+
+
+def claims_again(*, lost=()):
+    """B goes on when the better A takes the address, 17 times unheard, until it is heard again at 28."""
+    trace = Trace().adverts(B, 60, 0, 11)
+    for number in range(50):
+        trace.advert(A, 65, 10.4 + number, heard=number not in lost)
+    return trace.sent_elsewhere(B, 17).adverts(B, 60, 28, 10)
+
+
+@pytest.mark.parametrize(("lost", "expected"), [((), True), (range(5, 10), False)], ids=["A is heard", "A is not heard either"])
+def test_claims_are_unheard_for_certain_only_where_the_owner_is_heard_meanwhile(lost, expected):
+    certain = {flap.verdict.cause for flap in flaps(claims_again(lost=lost)) if flap.verdict.confidence is Confidence.CERTAIN}
+    assert (Cause.PARTITION in certain) is expected
+
+
+def test_a_capture_that_lacks_the_claim_itself_may_have_lost_the_adverts():
+    trace = parted(100)
+    gap = range(at(17.5), at(23))
+    trace.items = [item for item in trace.items if not (item.node == "m1" and item.time in gap)]
+    assert verdict_of_first(trace) == (Cause.PARTITION, Confidence.LIKELY)
+
+
+@pytest.mark.parametrize(("until", "confidence"), [(20, Confidence.CERTAIN), (19, Confidence.LIKELY)])
+def test_a_preemption_is_not_certain_where_the_advert_before_it_is_missing(until, confidence):
+    """With it a resignation may be lost, for which a better router that is told not to preempt takes over."""
+    trace = Trace().adverts(A, 60, 0, until + 1).restart(B).adverts(B, 65, 20.4, 30)
+    assert verdict(trace) == (Cause.PREEMPTED, confidence)
