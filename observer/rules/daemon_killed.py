@@ -24,7 +24,7 @@ REFUSALS = 3
 """Adverts after which a kernel without a process for VRRP has answered at least one (it limits the rate of ICMP)."""
 
 LATE = 1.5
-"""Intervals (or seconds) after which the first refusal is late: the first advert is refused, and one a second from then on."""
+"""Intervals after which the first refusal is late: a kernel refuses the first advert, and one a second from then on."""
 
 STILL_HELD = SECOND
 """An address still there this long after another router took over was not removed: keepalived takes about 5 ms."""
@@ -77,7 +77,7 @@ def find(view: FlapView) -> Finding | str:
             f"the kernel of {last.router} answers adverts with ICMP: no process takes VRRP there any more",
         )
         later = view.life.first_refused - (view.taken_over or view.life.first_refused)
-        if later > LATE * max(SECOND, last.interval):
+        if later > LATE * max(SECOND // 5, last.interval):
             return f"the kernel of {last.router} took adverts for {duration(later)} before it refused them"
         if view.life.first_refused - last.last > BOOT and not (holds or _lived_on(view, last)):
             return Finding(Cause.DAEMON_KILLED, Confidence.LIKELY, (evidence, refused), (*unsure, BOOTED))
