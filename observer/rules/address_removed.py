@@ -13,7 +13,7 @@ from observer.model.time import duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
 from observer.rules.process import counts, restarted, taken, unheard
-from observer.rules.resignation import ENDS, LEAD, removed_before
+from observer.rules.resignation import ENDS, LEAD, removed_before, stood_aside
 from observer.rules.silence import skew_time
 from observer.rules.view import FlapView
 
@@ -51,7 +51,9 @@ def find(view: FlapView) -> Finding | str:
             return f"{resignation.router} did not resume by itself"
         goes_on = Evidence(back.first, f"the same process went on at {back.router}: it was not stopped", back.node)
         group = "a FAULT of another member of a sync group leaves the same on the wire"
-        return Finding(Cause.ADDRESS_REMOVED, Confidence.LIKELY, (given_up, goes_on), (group,))
+        aside = stood_aside(view, resignation) is not None
+        confidence = Confidence.POSSIBLE if aside else Confidence.LIKELY
+        return Finding(Cause.ADDRESS_REMOVED, confidence, (given_up, goes_on), (group,))
     if restarted(resignation, back):
         return f"{back.router} came back as a new process"
     gap = back.first - resignation.last

@@ -16,7 +16,7 @@ from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
 from observer.rules.process import burst, counts, keepaliveds, resigned_after_gap, restarted
-from observer.rules.resignation import waited
+from observer.rules.resignation import stood_aside, waited
 from observer.rules.silence import active_down_interval, for_its_fall, gappy
 from observer.rules.view import FlapView, Run
 
@@ -56,6 +56,17 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
     pair = twice_at_once(resignation)
     member = next((run for run in view.siblings if twice_at_once(run)), None)
     if not pair and fault is None and member is None:
+        aside = stood_aside(view, resignation)
+        if aside is not None:
+            gave = Evidence(resignation.first, f"{resignation.router} resigned with one priority-0 advert", resignation.node)
+            again = (
+                f"the same process took the address back {duration(aside.first - resignation.last)} later, by its higher priority"
+            )
+            unseen = (
+                "which member of its sync group entered FAULT was not seen",
+                "a router whose address was removed, and that waits before it preempts, leaves the same on the wire",
+            )
+            return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (gave, Evidence(aside.first, again, aside.node)), unseen)
         one = f"{resignation.router} gave up with one priority-0 advert, where a FAULT sends two"
         if view.held is None or not resigned_after_gap(view.held, resignation) or view.log:
             return one

@@ -2,6 +2,8 @@
 
 from observer.model.observations import AddressChange
 from observer.model.time import MILLISECOND, SECOND
+from observer.rules.process import counts, unheard
+from observer.rules.silence import skew_time
 from observer.rules.view import FlapView, Run
 
 AT_ONCE = MILLISECOND // 10
@@ -31,3 +33,18 @@ def removed_before(view: FlapView, resignation: Run) -> AddressChange | None:
     latest = {change.address: change for change in before}
     gone = [change for change in latest.values() if not change.present and not change.initial]
     return next((change for change in gone if resigned - change.time <= LEAD), None)
+
+
+def stood_aside(view: FlapView, resignation: Run) -> Run | None:
+    """The run with which a better router takes back, in the same process, what it had given up with one advert; None otherwise.
+
+    It was in FAULT meanwhile, of another member of its sync group, or waits by its configuration (``preempt_delay``): one
+    whose address was only removed hears the worse router, does not heed it, and is back after its own Skew_Time.
+    """
+    back, takeover = view.came_back, view.takeover
+    if back is None or takeover is None or view.current == view.former or back.priority <= takeover.priority:
+        return None
+    late = back.first - resignation.last > skew_time(back) + back.interval // 2
+    yields = takeover.first < back.first and takeover.last > back.first - 2 * takeover.interval
+    same = counts(view.held or back) and unheard(resignation, back) is not None
+    return back if late and yields and same else None

@@ -859,3 +859,24 @@ def test_a_preemption_is_not_certain_where_the_advert_before_it_is_missing(until
     """With it a resignation may be lost, for which a better router that is told not to preempt takes over."""
     trace = Trace().adverts(A, 60, 0, until + 1).restart(B).adverts(B, 65, 20.4, 30)
     assert verdict(trace) == (Cause.PREEMPTED, confidence)
+
+
+def back_as_before(priority, when, *, until=30):
+    """A resigns once, B takes over at 60, and the same process of A is back, at a priority and a time."""
+    trace = Trace().adverts(A, priority, 0, 20).resign(A, 19.5).adverts(B, 60, 20.2, until - 20)
+    return trace.adverts(A, priority, when, 30)
+
+
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [
+        (back_as_before(65, 30.1), (Cause.CHECK_FAILED, Confidence.LIKELY)),
+        (back_as_before(65, 20.36, until=21), (Cause.ADDRESS_REMOVED, Confidence.LIKELY)),
+        (back_as_before(60, 33.5), (Cause.ADDRESS_REMOVED, Confidence.LIKELY)),
+        (back_as_before(65, 40.1, until=37), (Cause.ADDRESS_REMOVED, Confidence.LIKELY)),
+    ],
+    ids=["it preempts late", "it preempts after its Skew_Time", "an equal", "nobody else is left"],
+)
+def test_a_better_router_that_stood_aside_was_in_fault(trace, expected):
+    """A router whose address was only removed does not heed a worse one."""
+    assert verdict_of_first(trace) == expected
