@@ -200,7 +200,7 @@ def _claimed_elsewhere(view: FlapView) -> Finding | None:
             numbered = counts(run) or (run.count == 1 and counts(held))
             unseen = run.first_ident - 1 if numbered and run.first_ident - 1 <= since else None
         # A better router may have sent them before the observation began, and comes back now.
-        alone = complete(view, held) and run.priority <= held.priority
+        alone = complete(view, held) and run.priority <= held.priority and not differences(held, run)
         if unseen is not None and unseen >= APART and view.time - held.last < APART * held.interval:
             return Finding(
                 Cause.PARTITION,

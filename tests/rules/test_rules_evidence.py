@@ -880,3 +880,11 @@ def back_as_before(priority, when, *, until=30):
 def test_a_better_router_that_stood_aside_was_in_fault(trace, expected):
     """A router whose address was only removed does not heed a worse one."""
     assert verdict_of_first(trace) == expected
+
+
+def test_routers_that_would_reject_each_other_need_not_be_parted():
+    """B has sent adverts before it is first heard; but A, reloaded with another interval, is none that it accepts."""
+    trace = Trace().adverts(A, 100, 0, 20)
+    slow = Trace(interval=2, ident=0).adverts(A, 100, 19.3, 20)
+    (flap,) = flaps(trace + slow + Trace(ident=10).adverts(B, 90, 22.9, 30))
+    assert flap.verdict.cause is Cause.ADVERTS_REJECTED
