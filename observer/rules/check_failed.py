@@ -2,7 +2,8 @@
 
 On the wire: the same sender goes on at a lower priority and then a router with a higher one takes over, after the three
 adverts that it discards (keepalived: ``weight``). Without a weight, failure means FAULT: two priority-0 adverts within a
-millisecond or so, where an orderly stop sends one.
+millisecond or so, where an orderly stop sends one. The other members of its sync group send one only; a router that outranks the
+new one, and takes the address back in the same process, was in FAULT with its group.
 
 What to do: find out which check failed and what it tests. A check that asks the apiservers *through* HAProxy fails on healthy
 proxies when etcd or an apiserver is in trouble; it should ask HAProxy itself. `warranted` tells whether the proxy was well.
