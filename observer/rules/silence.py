@@ -60,7 +60,7 @@ def fell_silent(view: FlapView) -> tuple[Run, Evidence] | str:
 
 def left_with(view: FlapView, last: Run) -> bool:
     """Whether the former router's kernel left the group of VRRP before its next advert was due, and so in place of it."""
-    return view.left is not None and view.left - last.last <= last.interval + last.interval // 8
+    return view.left is not None and view.left - last.last <= last.interval + max(last.interval // 8, TIMER)
 
 
 def missing_signs(view: FlapView, last: Run, until: int) -> float:

@@ -593,6 +593,11 @@ def test_a_process_that_ends_after_its_adverts_were_due_was_not_killed_before(la
     assert verdict(left(talking(silent(), A, 0, 40), A, lasts))[0] is cause
 
 
+def test_a_kernel_takes_its_time_to_leave_the_group_however_short_intervals_are():
+    trace = Trace(version=3, interval=0.1).adverts(A, 65, 0, 40)
+    assert verdict(left(trace.adverts(B, 60, 3.9 + 0.376, 60), A, 3.9 + 0.12)) == (Cause.DAEMON_KILLED, Confidence.CERTAIN)
+
+
 @pytest.mark.parametrize(
     ("when", "expected"),
     [(19.7, (Cause.STOPPED, Confidence.CERTAIN)), (21.9, (Cause.STOPPED, Confidence.LIKELY)), (24.2, (Cause.UNEXPLAINED, None))],
