@@ -37,6 +37,17 @@ def claimed_since(group: Group, step: Step) -> int:
     return run.first if any(time < run.first for time in taken) else step.time
 
 
+def goes_on_claiming(group: Group, flap: OpenFlap, step: Step) -> bool:
+    """Whether a router that takes over had claimed the addresses until then, rather than some time before, and given way."""
+    if step.router not in flap.contenders:
+        return False
+    track = group.tracker.tracks[step.router or ""]
+    before = [run.last for run in track.runs if run.first < step.time]
+    # A contest that became a succession is told as of its beginning.
+    now = track.last.time if track.last is not None else step.time
+    return step.time < now or (bool(before) and step.time - max(before) <= 2 * track.runs[-1].interval)
+
+
 def stands_again(group: Group, flap: OpenFlap, step: Step) -> bool:
     """Whether a router that had resigned wins the election for its successor, in which another was the first to stand."""
     if step.router != flap.former or not flap.contested(step.time):

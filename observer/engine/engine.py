@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from observer.engine.agenda import Agenda
 from observer.engine.batches import Gathered, joined
 from observer.engine.cost import established
 from observer.engine.coverage import Coverage
-from observer.engine.elections import add_contenders, claimed_since, expected, stands_again
-from observer.engine.flaps import SETTLING, OpenFlap, healed
+from observer.engine.elections import add_contenders, claimed_since, expected, goes_on_claiming, stands_again
+from observer.engine.flaps import SETTLING, OpenFlap, gave_up, healed
 from observer.engine.groups import Group, Groups
 from observer.engine.hosts import Hosts
 from observer.engine.journal import Journal
@@ -288,12 +289,9 @@ class Engine:
         groups = self._groups.within(group.tracker.virtual_router)
         if len(groups) == 1 or advert.priority == 0:
             return
-        for other in groups:
+        for other in self._groups.beside(group):
             last = other.tracker.last
-            if other is group or last is None or advert.time - last.time > 3 * last.interval:
-                continue
-            if last.node == advert.node and last.vlans != advert.vlans:
-                # A mirror port, or the device below VLAN interfaces, sees several segments.
+            if last is None or advert.time - last.time > 3 * last.interval:
                 continue
             older, foreign = (other, group) if groups.index(other) < groups.index(group) else (group, other)
             if not any(flap.foreign for flap in older.flaps) and older.tracker.active is not None:
@@ -331,8 +329,12 @@ class Engine:
             former, current = moved
             flap = self._open(held, self._outsiders.name(former), claim.time)
             flap.taken(claim.time, self._outsiders.name(current) or "")
-            flap.outside, flap.holders = claim, moved
+            flap.outside, flap.holders = replace(claim, former=former.node), moved
             self._agenda.set(held, held.deadline)
+
+    def _explained(self, claim: Outside) -> bool:
+        """Whether a claim may be VRRP's, in any group with the address: a mirror port shows more than one segment."""
+        return any(self._own(group, claim) for group in self._groups.all() if claim.address in group.tracker.addresses)
 
     def _own(self, group: Group, claim: Outside) -> bool:
         """Whether a claim may be VRRP's: by the Active Router or a party to an open flap; a node not placed may be anybody's."""
@@ -363,7 +365,7 @@ class Engine:
             last = group.tracker.last
             gone = claim.node is not None and not self._ownership.holds(claim.node, claim.address)
             if (
-                self._own(group, claim)
+                self._explained(claim)
                 or last is None
                 or last.time <= claim.time
                 or gone
@@ -402,7 +404,8 @@ class Engine:
                 if flap is not None and flap.taken_over is None:
                     others = len(tracker.tracks) > 1
                     flap.resume(step.time)
-                    if flap.standing is None and (step.unheard or (step.unheard is None and others)):
+                    silent = step.unheard or (step.unheard is None and others)
+                    if flap.standing is None and silent and not gave_up(tracker.tracks[step.router or ""].runs):
                         # It went on sending (or its backups would have taken over): the silence was only ours.
                         group.flaps.remove(flap)
                         group.storms.withdrawn(flap.id)
@@ -438,7 +441,7 @@ class Engine:
 
     def _taken_over(self, group: Group, step: Step, flap: OpenFlap | None) -> list[Event]:
         router = step.router or ""
-        pending = flap is not None and flap.taken_over is None and (flap.current is None or router in flap.contenders)
+        pending = flap is not None and flap.taken_over is None and (flap.current is None or goes_on_claiming(group, flap, step))
         if flap is not None and pending:
             flap.contenders = [contender for contender in flap.contenders if contender != router]
             flap.taken(step.time, router)

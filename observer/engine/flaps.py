@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from observer.engine.cost import Cost
 from observer.model.time import MILLISECOND, SECOND
 from observer.rules.partition import APART, kept_on
-from observer.rules.process import unheard
+from observer.rules.process import restarted, unheard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,3 +115,8 @@ def healed(flap: OpenFlap, step: Step, runs: Sequence[Run]) -> bool:
         return False
     unseen = unheard(runs[-2], runs[-1])
     return (unseen or 0) >= APART and kept_on(runs[-2], runs[-1], unseen)
+
+
+def gave_up(runs: Sequence[Run]) -> bool:
+    """Whether a router that is heard again had resigned before, or is a new process: its silence was no loss of ours."""
+    return len(runs) > 1 and (runs[-2].priority == 0 or restarted(runs[-2], runs[-1]))

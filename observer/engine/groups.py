@@ -23,7 +23,10 @@ VIRTUAL_ROUTERS = 512
 """Virtual routers followed at once: two VRIDs' worth of one segment in both families. Further ones are counted only."""
 
 GROUPS = 4
-"""Groups that share no address told apart within one VRID."""
+"""Groups that share no address told apart within one VRID on one segment."""
+
+SEGMENTS = 64
+"""Groups of one VRID told apart on all the segments that a mirror port sees; many routers use one VRID on every VLAN."""
 
 NO_VRRP = 0
 """Stands for the VRID of an address that no virtual router has; VRIDs are 1 to 255 (RFC 9568 5.2.3)."""
@@ -44,6 +47,8 @@ class Group:
     """Claims with no VRRP behind them, so far, and not yet looked into."""
     bursts: Bursts = field(default_factory=Bursts)
     storms: Storms = field(default_factory=Storms)
+    vlans: dict[tuple[str, str | None], tuple[int, ...]] = field(default_factory=dict)
+    """By node and interface, the most VLAN tags that its adverts had there."""
 
     @property
     def deadline(self) -> int | None:
@@ -60,6 +65,18 @@ class Group:
     def electing(self, time: int) -> bool:
         """Whether the first election may still be contested: several routers that start together claim the addresses at once."""
         return self.elected is not None and time - self.elected < CONTEST
+
+    def parted(self, advert: Advert) -> bool:
+        """Whether an advert is of another segment, by its VLAN tags: those that were taken off on the way are the outer ones."""
+        mine = self.vlans.get((advert.node, advert.interface), advert.vlans)
+        return any(one != other for one, other in zip(reversed(mine), reversed(advert.vlans), strict=False))
+
+    def here(self, advert: Advert) -> Group:
+        """The same; it remembers where an advert of it was seen."""
+        place = advert.node, advert.interface
+        if len(advert.vlans) > len(self.vlans.get(place, ())) and len(self.vlans) < SEGMENTS:
+            self.vlans[place] = advert.vlans
+        return self
 
     @property
     def patience(self) -> int:
@@ -85,29 +102,34 @@ class Groups:
         return self._groups[router]
 
     def beside(self, group: Group) -> list[Group]:
-        """The others of its virtual router."""
-        return [other for other in self._groups[group.tracker.virtual_router] if other is not group]
+        """The others of its virtual router, without those that a mirror port shows of other segments."""
+        others = (other for other in self._groups[group.tracker.virtual_router] if other is not group)
+        return [other for other in others if not _apart(group.tracker.last, other.tracker.last)]
 
     def only(self, advert: Advert) -> Group | None:
         """The group of an advert's virtual router, if there is one and no other."""
         groups = self._groups.get(self._key(advert), ())
-        return groups[0] if len(groups) == 1 else None
+        return groups[0] if len(groups) == 1 and not groups[0].parted(advert) else None
 
     def of(self, advert: Advert) -> Group | None:
-        """The group that an advert belongs to: its router is one of them, or it has an address of theirs. None for too many."""
+        """The group on its segment that an advert belongs to: its router is one of them, or it has an address of theirs.
+
+        None for too many.
+        """
         key = self._key(advert)
         groups = self._groups.get(key)
         if groups is None:
             if len(self._groups) >= VIRTUAL_ROUTERS:
                 return None
             groups = self._groups[key] = []
-        for group in groups:
+        near = [group for group in groups if not group.parted(advert)]
+        for group in near:
             if advert.router in group.tracker.tracks:
-                return group
-        for group in groups:
+                return group.here(advert)
+        for group in near:
             if not group.tracker.addresses or not advert.addresses or set(advert.addresses) & set(group.tracker.addresses):
-                return group
-        return self._new(key) if len(groups) < GROUPS else None
+                return group.here(advert)
+        return self._new(key).here(advert) if len(near) < GROUPS and len(groups) < SEGMENTS else None
 
     def wandering(self, address: str, interface: str | None) -> tuple[Group | None, bool]:
         """What stands for an address that no virtual router has (None for too many), and whether it is new."""
@@ -146,3 +168,8 @@ class Groups:
         if any(node == advert.node for (node, _), name in self._names.items() if name == key):
             return False
         return any(advert.router in group.tracker.tracks for group in self._groups[key])
+
+
+def _apart(one: Advert | None, other: Advert | None) -> bool:
+    """Whether a mirror port, or the device below VLAN interfaces, showed two adverts of different segments."""
+    return one is not None and other is not None and one.node == other.node and one.vlans != other.vlans

@@ -31,6 +31,9 @@ ASKED = 64
 ASKERS = 16
 """Questions for a host of which a repetition is recognised."""
 
+COPIED = SECOND // 2
+"""The same question within this time is the same one, captured twice or at two nodes."""
+
 REPEATED = 3 * SECOND
 """The same question within this time is a repetition: ARP and ND ask three times, 1 s apart, and TCP repeats a SYN after 1 s."""
 
@@ -98,7 +101,10 @@ class Host:
 
     def question(self, time: int, asker: int) -> None:
         """Somebody asks for the host; ``asker`` is who, or which connection."""
-        if any(who == asker and 0 < time - before <= REPEATED for before, who in self.askers):
+        before = [abs(time - earlier) for earlier, who in self.askers if who == asker]
+        if any(gap < COPIED for gap in before):
+            return
+        if any(gap <= REPEATED for gap in before):
             self.asked.append(time)
         self.askers.append((time, asker))
 

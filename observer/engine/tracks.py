@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from observer.engine.copies import Copies
 from observer.model.addresses import address_words
 from observer.model.time import MILLISECOND, SECOND
 from observer.rules.view import Run
@@ -53,6 +54,7 @@ class Track:
     last: Advert | None = None
     recent: deque[Advert] = field(default_factory=lambda: deque(maxlen=RECENT))
     """The last adverts that were no copies."""
+    copies: Copies = field(default_factory=Copies)
     heard: dict[str, deque[int]] = field(default_factory=dict)
     """By node, when its adverts were heard there, copies included: what one tap misses another may show."""
     adverts: int = 0
@@ -77,10 +79,13 @@ class Track:
         self.heard.setdefault(advert.node, deque(maxlen=HEARD)).append(advert.time)
 
     def is_copy(self, advert: Advert) -> bool:
-        """Whether the advert is one already heard: at another tap or interface, or sent to another peer in the same round."""
-        last = self.last
-        if last is None:
-            return False
+        """Whether the advert is one already heard, here or elsewhere, or sent to another peer in the same round.
+
+        To be asked once of each advert.
+        """
+        last, again = self.last, not advert.ident and self.copies.again(advert)
+        if last is None or again:
+            return again
         soon = min(COPY, advert.interval // 2)
         if advert.priority == last.priority and advert.destination != last.destination and advert.time - last.time <= soon:
             return True
@@ -133,6 +138,7 @@ class Track:
             off_schedule=advert.time if early and advert.priority > 0 else None,
             slipped=None,
             node=advert.node,
+            captured=0 if advert.ident else self.copies.always(advert),
         )
 
     def _extend(self, run: Run, advert: Advert) -> Run:

@@ -141,7 +141,7 @@ class Views:
             faulting=self.explain.faulting(former, key) if self.explain and former else None,
             life=self._life(host, last, moved),
             life_before=self._life_before(host, last, max(view.observed_since, trouble - MINUTE)),
-            left=host.group_left(last.last, moved + AFTER) if host is not None and last is not None else None,
+            left=host.group_left(last.last, now) if host is not None and last is not None else None,
             tap_ended=self.coverage.ended(former) if former is not None else None,
             service_before=together(services, trouble - BEFORE, trouble - 1),
             service_during=together(services, trouble, moved),
@@ -151,11 +151,13 @@ class Views:
 
     @staticmethod
     def _life(host: Host | None, last: Run | None, moved: int) -> LifeSigns:
-        """Life signs from when the router's next advert was overdue until some seconds after the move."""
+        """Life signs from when its next advert was overdue until some seconds after the move; refusals from its last one on."""
         if host is None or last is None:
             return LifeSigns()
         overdue = last.last + (last.interval + last.interval // 8 if last.priority > 0 else 0)
-        return host.between(overdue, max(moved, overdue) + AFTER)
+        end = max(moved, overdue) + AFTER
+        refusals = host.between(last.last, end)
+        return replace(host.between(overdue, end), refused_vrrp=refusals.refused_vrrp, first_refused=refusals.first_refused)
 
     @staticmethod
     def _life_before(host: Host | None, last: Run | None, begin: int) -> LifeSigns:

@@ -9,15 +9,13 @@ Not to be confused with: `stopped` (the removal follows the priority 0, and the 
 """
 
 from observer.model.host import LogKind
-from observer.model.time import SECOND, duration
+from observer.model.time import duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
 from observer.rules.process import counts, resigned_before_gap, restarted, taken, unheard
+from observer.rules.resignation import ENDS, LEAD, removed_before, stood_aside
 from observer.rules.silence import skew_time
 from observer.rules.view import FlapView
-
-LEAD = 2 * SECOND
-"""keepalived reacts to a removal in about 5 ms; a loaded node takes longer."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -28,18 +26,17 @@ def find(view: FlapView) -> Finding | str:
     if twice_at_once(resignation):
         return f"{resignation.router} sent {resignation.count} priority-0 adverts: a FAULT"
     given_up = Evidence(resignation.first, f"{resignation.router} resigned with one priority-0 advert", resignation.node)
-    node = view.local.get(resignation.router)
-    for change in view.address_changes:
-        lead = view.at_home(resignation) - change.time
-        if change.node == node and not change.present and not change.initial and 0 < lead <= LEAD:
-            by = f" by {change.requester_name}" if change.requester_name else ""
-            gone = Evidence(change.time, f"{change.address} was removed{by} {duration(lead)} before that", node)
-            return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (gone, given_up))
+    change = removed_before(view, resignation)
+    if change is not None:
+        by = f" by {change.requester_name}" if change.requester_name else ""
+        lead = duration(view.at_home(resignation) - change.time)
+        gone = Evidence(change.time, f"{change.address} was removed{by} {lead} before that", change.node)
+        return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (gone, given_up))
     logged = view.logged(LogKind.ADDRESS_REMOVED, begin=resignation.first - LEAD, end=resignation.first + LEAD)
     if logged is not None:
         said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
         return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (given_up, said))
-    if view.left is not None:
+    if view.left is not None and view.left - resignation.last <= ENDS:
         return f"the kernel of {resignation.router} left the group of VRRP: the process had ended"
     back = view.came_back
     if back is None:
@@ -56,7 +53,9 @@ def find(view: FlapView) -> Finding | str:
             return f"{resignation.router} had sent one more advert when it went on: a FAULT's second one, perhaps"
         goes_on = Evidence(back.first, f"the same process went on at {back.router}: it was not stopped", back.node)
         group = "a FAULT of another member of a sync group leaves the same on the wire"
-        return Finding(Cause.ADDRESS_REMOVED, Confidence.LIKELY, (given_up, goes_on), (group,))
+        aside = stood_aside(view, resignation) is not None
+        confidence = Confidence.POSSIBLE if aside else Confidence.LIKELY
+        return Finding(Cause.ADDRESS_REMOVED, confidence, (given_up, goes_on), (group,))
     if restarted(resignation, back):
         return f"{back.router} came back as a new process"
     gap = back.first - resignation.last

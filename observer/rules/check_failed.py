@@ -2,7 +2,8 @@
 
 On the wire: the same sender goes on at a lower priority and then a router with a higher one takes over, after the three
 adverts that it discards (keepalived: ``weight``). Without a weight, failure means FAULT: two priority-0 adverts within a
-millisecond or so, where an orderly stop sends one.
+millisecond or so, where an orderly stop sends one. The other members of its sync group send one only; a router that outranks the
+new one, and takes the address back in the same process, was in FAULT with its group.
 
 What to do: find out which check failed and what it tests. A check that asks the apiservers *through* HAProxy fails on healthy
 proxies when etcd or an apiserver is in trouble; it should ask HAProxy itself. `warranted` tells whether the proxy was well.
@@ -15,9 +16,9 @@ from observer.model.host import LogEvent, LogKind
 from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
-from observer.rules.process import counts, keepaliveds, off_schedule, resigned_after_gap, resigned_before_gap, restarted
-from observer.rules.resignation import together, waited
-from observer.rules.silence import gappy
+from observer.rules.process import burst, counts, keepaliveds, off_schedule, resigned_after_gap, resigned_before_gap, restarted
+from observer.rules.resignation import stood_aside, together, waited
+from observer.rules.silence import active_down_interval, for_its_fall, gappy
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
@@ -56,6 +57,17 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
     pair = twice_at_once(resignation)
     member = next((run for run in view.siblings if twice_at_once(run)), None)
     if not pair and fault is None and member is None:
+        aside = stood_aside(view, resignation)
+        if aside is not None:
+            gave = Evidence(resignation.first, f"{resignation.router} resigned with one priority-0 advert", resignation.node)
+            again = (
+                f"the same process took the address back {duration(aside.first - resignation.last)} later, by its higher priority"
+            )
+            unseen = (
+                "which member of its sync group entered FAULT was not seen",
+                "a router whose address was removed, and that waits before it preempts, leaves the same on the wire",
+            )
+            return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (gave, Evidence(aside.first, again, aside.node)), unseen)
         return _one_of_two(view, resignation)
     evidence = []
     if pair:
@@ -77,14 +89,9 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
     if fault is None and view.faulting is None and not keepaliveds(view.held or resignation):
         other = "its adverts are not keepalived's by their make: another program may resign twice for other reasons"
         return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (*evidence, *proof), (*blind, other), name)
-    # Without identification (IPv6) a copy of one advert, as on a mirror port, cannot be told from a second one.
-    if (
-        fault is not None
-        or member is not None
-        or (resignation.first_ident is not None and resignation.first_ident != resignation.last_ident)
-    ):
+    if fault is not None or member is not None or _told_apart(view, resignation):
         return Finding(Cause.CHECK_FAILED, Confidence.CERTAIN, (*evidence, *proof), blind, name)
-    copied = "the two priority-0 adverts carry no distinct identification: one may be a copy of the other"
+    copied = "the priority-0 adverts carry no distinct identification: one may be a copy of the other"
     return Finding(Cause.CHECK_FAILED, Confidence.LIKELY, (*evidence, *proof), (*blind, copied), name)
 
 
@@ -105,6 +112,15 @@ def _one_of_two(view: FlapView, resignation: Run) -> Finding | str:
 def twice_at_once(resignation: Run) -> bool:
     """Whether a router resigned with two adverts, as keepalived does when it enters FAULT."""
     return resignation.count >= 2 and resignation.last - resignation.first <= FAULT_PAIR
+
+
+def _told_apart(view: FlapView, resignation: Run) -> bool:
+    """Whether the adverts of a resignation are no copies of one: by their identification, or where nothing is captured twice."""
+    if resignation.first_ident:
+        return resignation.first_ident != resignation.last_ident
+    held, takeover = view.held, view.takeover
+    once = resignation.captured == 1 and held is not None and not gappy(held)
+    return once and takeover is not None and not burst(takeover)
 
 
 def _named(
@@ -168,6 +184,8 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
         return f"{held.router} had its priority of {before.priority} back before the move"
     takeover = view.takeover
     further = f", and further to {held.priority}" if held.priority < after.priority else ""
+    if takeover is not None and takeover.priority > before.priority:
+        return f"{takeover.router} advertises {takeover.priority}, more than the {before.priority} before the fall as well"
     evidence = [
         Evidence(
             after.first,
@@ -185,6 +203,8 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
             f"the priority of {held.router} fell to {held.priority}, but {takeover.router} advertises"
             f" {takeover.priority}, which is not more"
         )
+    if not for_its_fall(view, before, held):
+        return f"{takeover.router} took over {duration(view.taken_over - held.last)} after {held.router} had fallen silent"
     evidence.append(
         Evidence(
             view.taken_over,
@@ -210,6 +230,9 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if not counts(before) and (gappy(before) or gappy(after)):
         confidence = min(confidence, Confidence.LIKELY)
         blind.append("adverts were lost, and carry no identification: a reload's may have been among them")
+    if view.taken_over - after.first > active_down_interval(takeover) + after.interval + after.interval // 2:
+        confidence = min(confidence, Confidence.LIKELY)
+        blind.append(f"{takeover.router} let more time pass than a backup does: it may have come later, or is told to wait")
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:
         confidence = min(confidence, Confidence.LIKELY)
         blind.append(f"{held.router} had fallen silent as well before the move")

@@ -14,17 +14,22 @@ Not to be confused with: `daemon_stalled` (the same process resumes; until it do
 from observer.model.addresses import VIRTUAL_MAC
 from observer.model.host import LogKind
 from observer.model.observations import NeighbourKind
-from observer.model.time import SECOND
+from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import gone, restarted, unheard
-from observer.rules.silence import fell_silent, timely, too_soon, was_away
+from observer.rules.silence import BOOT, complete, fell_silent, left_with, timely, too_soon, was_away
 from observer.rules.view import FlapView, Run
 
 REFUSALS = 3
 """Adverts after which a kernel without a process for VRRP has answered at least one (it limits the rate of ICMP)."""
 
+LATE = 1.5
+"""Intervals after which the first refusal is late: a kernel refuses the first advert, and one a second from then on."""
+
 STILL_HELD = SECOND
 """An address still there this long after another router took over was not removed: keepalived takes about 5 ms."""
+
+BOOTED = "a node that lost its power, and has booted meanwhile, would look the same"
 
 
 def find(view: FlapView) -> Finding | str:
@@ -48,15 +53,14 @@ def find(view: FlapView) -> Finding | str:
         said = Evidence(died.time, f"its log says: {died.detail}", died.node)
         return Finding(Cause.DAEMON_KILLED, Confidence.CERTAIN, (evidence, said))
     started = view.logged(LogKind.STARTING, begin=last.last + SECOND, end=view.now)
-    lived = view.life.first is not None and view.life.first < (view.taken_over or view.now)
-    if started is not None and lived:
+    if started is not None and _lived_on(view, last):
         # After a node's loss of power its log says the same.
         again = Evidence(started.time, f"its log says, with no word of a stop before: {started.detail}", started.node)
         return Finding(Cause.DAEMON_KILLED, Confidence.CERTAIN, (evidence, again))
     if too_soon(view, last):
         return f"{view.current} took over before its patience could end, and so not for the silence of {last.router}"
     holds, alive = _still_holds(view, last), _alive(view, last)
-    whole = view.lossless and timely(view, last)
+    whole = complete(view, last) and timely(view, last)
     sure = Confidence.CERTAIN if whole else Confidence.LIKELY
     unsure = () if whole else ("frames were lost, or the take-over came at another time: a resignation may have been lost",)
     missing = gone(view, last.last - SECOND, (view.taken_over or view.now) + SECOND)
@@ -72,10 +76,17 @@ def find(view: FlapView) -> Finding | str:
             view.life.first_refused,
             f"the kernel of {last.router} answers adverts with ICMP: no process takes VRRP there any more",
         )
+        later = view.life.first_refused - (view.taken_over or view.life.first_refused)
+        if later > LATE * max(SECOND // 5, last.interval):
+            return f"the kernel of {last.router} took adverts for {duration(later)} before it refused them"
+        if view.life.first_refused - last.last > BOOT and not (holds or _lived_on(view, last)):
+            return Finding(Cause.DAEMON_KILLED, Confidence.LIKELY, (evidence, refused), (*unsure, BOOTED))
         return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, refused), unsure)
-    if view.left is not None:
+    if view.left is not None and left_with(view, last):
         ended = f"the kernel of {last.router} left the group of VRRP: its last process that listened there had ended"
         return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, Evidence(view.left, ended)), unsure)
+    if view.left is not None:
+        return f"its process left the group of VRRP {duration(view.left - last.last)} later only"
     if takes_adverts(view, last):
         if holds or back is not None:
             return f"the kernel of {last.router} takes the adverts sent to it: a process still listens, or they do not arrive"
@@ -86,7 +97,9 @@ def find(view: FlapView) -> Finding | str:
             back.first,
             f"{back.router} came back as a new process: its count began anew ({back.first_ident})",
         )
-        return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, *alive, again), unsure)
+        if holds or _lived_on(view, last):
+            return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, *alive, again), unsure)
+        return Finding(Cause.DAEMON_KILLED, Confidence.POSSIBLE, (evidence, *alive, again), (*unsure, BOOTED))
     if back is not None:
         return f"{last.router} came back, and nothing shows a new process"
     alike = (
@@ -114,6 +127,11 @@ def takes_adverts(view: FlapView, last: Run) -> bool:
     return sent and view.life.frames > 0 and view.life.refused_vrrp == 0
 
 
+def _lived_on(view: FlapView, last: Run) -> bool:
+    """Whether the former router's node was seen when its next advert was overdue, and sooner than one that boots."""
+    return view.life.first is not None and view.life.first - last.last <= BOOT
+
+
 def _still_holds(view: FlapView, last: Run) -> tuple[Evidence, ...]:
     """The former router's node answering for the address, or holding it, after the move."""
     if view.taken_over is None:
@@ -122,9 +140,10 @@ def _still_holds(view: FlapView, last: Run) -> tuple[Evidence, ...]:
     takeover = view.takeover
     if last.mac is not None and (takeover is None or takeover.mac != last.mac):
         back = view.came_back
-        until = back.first if back is not None else view.now
+        # Who takes the address over announces it: at its return, of which an advert or two may not have been heard.
+        until = back.first - 2 * back.interval if back is not None else view.now
         for message in view.neighbours:
-            if message.mac == last.mac and view.taken_over < message.time < until and message.kind is not NeighbourKind.REQUEST:
+            if message.mac == last.mac and view.taken_over < message.time < until and message.kind is NeighbourKind.REPLY:
                 found.append(
                     Evidence(
                         message.time,
@@ -134,7 +153,8 @@ def _still_holds(view: FlapView, last: Run) -> tuple[Evidence, ...]:
                 )
                 break
     node = view.local.get(last.router)
-    if node is not None and view.now - view.taken_over >= STILL_HELD:
+    ended = view.tap_ended is not None and view.tap_ended < view.taken_over + STILL_HELD
+    if node is not None and view.now - view.taken_over >= STILL_HELD and not ended:
         own = [change for change in view.address_changes if change.node == node]
         if own and own[-1].present and own[-1].time <= view.taken_over:
             found.append(Evidence(view.taken_over, f"{node} still holds {own[-1].address}", node))

@@ -13,10 +13,13 @@ was not heard, so its identification has moved on).
 from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.process import burst, counts, stopped, unheard
+from observer.rules.process import burst, counts, restarted, stopped, unheard
 from observer.rules.rejected import unfounded
-from observer.rules.silence import SILENT, fell_silent, heard_late, interrupted, was_away
+from observer.rules.silence import SILENT, fell_silent, heard_late, interrupted, left_with, timely, too_soon, was_away
 from observer.rules.view import FlapView, Run
+
+LOST = 10
+"""One of so many adverts lost at most, three in a row are not: one time in a thousand."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -38,10 +41,12 @@ def find(view: FlapView) -> Finding | str:
     froze_too = _observer_froze(view, last)
     if froze_too is not None:
         return Finding(Cause.DAEMON_STALLED, Confidence.LIKELY, (evidence, froze_too))
-    if view.left is not None:
+    if left_with(view, last):
         return f"the kernel of {last.router} left the group of VRRP: the process had ended"
     if was_away(view, last):
         return f"nothing at all came from the node of {last.router} meanwhile: it was away as a whole"
+    if too_soon(view, last):
+        return f"{view.current} took over before its patience could end, and so not for the silence of {last.router}"
     back = view.came_back
     if back is None:
         if not view.life.frames or view.life.refused_vrrp or view.current == view.former:
@@ -50,6 +55,8 @@ def find(view: FlapView) -> Finding | str:
         return Finding(Cause.DAEMON_STALLED, Confidence.POSSIBLE, (evidence, lives))
     if back.priority != last.priority:
         return f"{last.router} came back at another priority ({back.priority})"
+    if restarted(last, back):
+        return f"another process came back at {last.router}: the identification began anew"
     unseen = unheard(last, back)
     if unseen:
         return f"{last.router} had gone on advertising unheard: the identification moved on by {unseen + 1}"
@@ -64,6 +71,9 @@ def find(view: FlapView) -> Finding | str:
         same = Evidence(
             back.first, f"it is the same process: the identification goes on from {last.last_ident} to {back.first_ident}"
         )
+        if view.current != view.former and not (timely(view, last) and _mostly_heard(view)):
+            late = f"adverts were lost, and {view.current} may have taken over earlier and for another reason"
+            return Finding(Cause.DAEMON_STALLED, Confidence.LIKELY, (evidence, resumed, same), (late,))
         return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, resumed, same))
     if last.last_ident is not None and back.first_ident is not None and counts(last, back):
         return f"another process came back at {last.router}: the identification began anew"
@@ -95,6 +105,11 @@ def _observer_froze(view: FlapView, last: Run) -> Evidence | None:
             whole = f"the whole node froze: the observer itself was not run for {duration(lag)}"
             return Evidence(sample.time - lag, whole, sample.node)
     return None
+
+
+def _mostly_heard(view: FlapView) -> bool:
+    """Whether so few adverts were lost that three in a row, the new router's first, were not."""
+    return view.missed * LOST <= sum(run.count for runs in view.runs.values() for run in runs)
 
 
 def _went_on(view: FlapView) -> Finding | None:

@@ -27,7 +27,10 @@ def find(view: FlapView) -> Finding | str:
     if held is None:
         moved = f"it had been at {view.former} before, and nobody advertised it by VRRP"
         blind = "unicast adverts between other hosts would not be seen here"
-        return Finding(Cause.MOVED_OUTSIDE_VRRP, Confidence.LIKELY, (*evidence, Evidence(claim.time, moved)), (blind,))
+        # At one of the two they would be.
+        here = claim.node is not None or claim.former is not None
+        confidence = Confidence.LIKELY if here else Confidence.POSSIBLE
+        return Finding(Cause.MOVED_OUTSIDE_VRRP, confidence, (*evidence, Evidence(claim.time, moved)), (blind,))
     on = next((run for run in view.runs.get(held.router, ()) if run.last > claim.time and run.priority > 0), None)
     if on is None:
         return f"{held.router} did not go on advertising"

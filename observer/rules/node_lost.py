@@ -10,10 +10,10 @@ node itself can tell a lost link from a lost node. From elsewhere, and until it 
 warranted all the same.
 """
 
-from observer.model.time import SECOND
+from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import restarted, unheard
-from observer.rules.silence import fell_silent, vanished, was_away
+from observer.rules.silence import BOOT, fell_silent, vanished, was_away
 from observer.rules.view import FlapView, Run
 
 
@@ -31,11 +31,18 @@ def find(view: FlapView) -> Finding | str:
     if back is not None and unheard(last, back) is not None:
         return f"the same process went on at {last.router}"
     if view.life.first is not None and not was_away(view, last):
+        later = view.life.first - last.last
+        if later > BOOT and back is not None and restarted(last, back):
+            late = Evidence(view.life.first, f"the node of {last.router} was not seen again until {duration(later)} later")
+            return Finding(Cause.NODE_LOST, Confidence.POSSIBLE, (evidence, late))
         return f"{view.life.frames} other frames from the node of {last.router} came when its next advert was overdue"
     own = _own_end(view, last) if view.life.first is None else None
-    if own is not None:
-        return Finding(Cause.NODE_LOST, Confidence.CERTAIN, (evidence, own))
     gone = vanished(view, last)
+    if own is not None and gone is not None:
+        return Finding(Cause.NODE_LOST, Confidence.CERTAIN, (evidence, own, gone))
+    if own is not None:
+        alike = "a keepalived that was killed together with the capture on its node would look the same"
+        return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, own), (alike,))
     if gone is None:
         return f"too little was seen of the node of {last.router} before, other than adverts, to miss it now"
     if back is not None and restarted(last, back):
@@ -61,6 +68,4 @@ def _own_end(view: FlapView, last: Run) -> Evidence | None:
     links = [change for change in view.link_changes if change.node == node]
     if not links or not links[-1].up:
         return None
-    return Evidence(
-        view.tap_ended, f"its own capture ended then, with its link up; nothing at all came from {last.router} any more"
-    )
+    return Evidence(view.tap_ended, "its own capture ended then, with its link up")

@@ -10,11 +10,14 @@ Not to be confused with: an election's overlap (milliseconds), `daemon_stalled` 
 `receiver_deaf` and `adverts_rejected` (the adverts arrived).
 """
 
+from dataclasses import replace
+from itertools import pairwise
+
 from observer.model.time import duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, unheard
 from observer.rules.rejected import damaged, differences, unfounded
-from observer.rules.silence import SILENT, complete, fell_silent, timely
+from observer.rules.silence import SILENT, complete, fell_silent, left_with, on_beat, timely
 from observer.rules.view import FlapView, Run
 
 APART = 2
@@ -70,6 +73,7 @@ def _sent_and_not_received(view: FlapView) -> Finding | None:
     if owner is None or claimant is None or owner.router not in view.taps or claimant not in view.taps:
         return None
     end = view.taken_over if view.taken_over is not None else view.time
+    claim = next((run for run in view.runs.get(claimant, ()) if run.priority > 0 and run.last >= end), None)
     begin = end - 3 * owner.interval
     sent, received = _both_ends(view, owner, claimant, begin, end)
     if sent < APART or received:
@@ -81,7 +85,13 @@ def _sent_and_not_received(view: FlapView) -> Finding | None:
     same = last + owner.interval // 4
     before, heard = _both_ends(view, owner, claimant, max(last - BEFORE * owner.interval, remembered), same)
     missing, _ = _both_ends(view, owner, claimant, same, end)
-    if heard and _by_chance(missing, before, heard) <= CHANCE:
+    if claim is not None and claim.priority > owner.priority:
+        # It claims the addresses whether it hears these adverts or not, unless it is told not to preempt.
+        return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),)) if heard >= APART else None
+    if not view.heard_at(claimant, view.taps[claimant], end - owner.interval // 2, end + owner.interval):
+        unsure = f"the capture on {claimant} lacks its own claim as well: it may have lost them"
+        return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (unsure,))
+    if 0 < before <= heard and _by_chance(missing, before, heard) <= CHANCE:
         return Finding(Cause.PARTITION, Confidence.CERTAIN, (Evidence(end, lost),))
     few = f"of the {before} adverts before that, {heard} were captured there: it may have lost these as well"
     return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (few,))
@@ -111,7 +121,7 @@ def _unheard(view: FlapView) -> Finding | None:
     back = view.came_back
     if back is not None and (back.priority != last.priority or counts(last, back)):
         return None
-    if (back is None and not view.life.frames) or view.life.refused_vrrp or view.left is not None or last.router in view.taps:
+    if (back is None and not view.life.frames) or view.life.refused_vrrp or left_with(view, last) or last.router in view.taps:
         return None
     lives = Evidence(view.trouble, f"the node of {last.router} lives; whether it went on advertising was not seen")
     return Finding(Cause.PARTITION, Confidence.POSSIBLE, (evidence, lives))
@@ -131,7 +141,7 @@ def _silence_was_ours(view: FlapView) -> Finding | None:
     ):
         return None
     heard = sum(run.count for run in view.tenure())
-    sure = view.lossless and timely(view, last) and _by_chance(unseen, heard, heard) <= CHANCE
+    sure = _yielded(view, back) and view.lossless and timely(view, last) and _by_chance(unseen, heard, heard) <= CHANCE
     return Finding(
         Cause.PARTITION,
         Confidence.CERTAIN if sure else Confidence.LIKELY,
@@ -145,6 +155,15 @@ def _silence_was_ours(view: FlapView) -> Finding | None:
             ),
         ),
     )
+
+
+def _yielded(view: FlapView, back: Run) -> bool:
+    """Whether the new router was on schedule until the former one was heard again, and is so no adverts of that were lost here.
+
+    Thawed, a router answers every advert that it finds waiting with one of its own: lost, they look like those of a partition.
+    """
+    takeover = [run for run in view.runs.get(view.current or "", ()) if run.first < back.first]
+    return bool(takeover) and on_beat(replace(takeover[-1], last=min(takeover[-1].last, back.first)), back.first)
 
 
 def _ended(view: FlapView) -> Finding | None:
@@ -195,11 +214,15 @@ def _claimed_elsewhere(view: FlapView) -> Finding | None:
             numbered = counts(run) or (run.count == 1 and counts(held))
             unseen = run.first_ident - 1 if numbered and run.first_ident - 1 <= since else None
         # A better router may have sent them before the observation began, and comes back now.
-        alone = complete(view, held) and run.priority <= held.priority
+        alone = complete(view, held) and run.priority <= held.priority and not differences(held, run)
         if unseen is not None and unseen >= APART and view.time - held.last < APART * held.interval:
             return Finding(
                 Cause.PARTITION,
-                Confidence.CERTAIN if earlier else Confidence.LIKELY if alone else Confidence.POSSIBLE,
+                Confidence.CERTAIN
+                if earlier and _heard_meanwhile(view, held, earlier[-1].last, run.first)
+                else Confidence.LIKELY
+                if alone
+                else Confidence.POSSIBLE,
                 (
                     Evidence(held.last, f"{held.router} was Active and advertised on schedule", held.node),
                     Evidence(
@@ -211,6 +234,13 @@ def _claimed_elsewhere(view: FlapView) -> Finding | None:
                 ),
             )
     return None
+
+
+def _heard_meanwhile(view: FlapView, owner: Run, begin: int, end: int) -> bool:
+    """Whether the owner's adverts were heard all through a span, so that another's were not lost here."""
+    runs = [run for run in view.runs.get(owner.router, ()) if run.last >= begin and run.first <= end]
+    gaps = (later.first - earlier.last > 2 * earlier.interval for earlier, later in pairwise(runs))
+    return view.lossless and not any(gaps)
 
 
 def _side_by_side(view: FlapView) -> Finding | None:

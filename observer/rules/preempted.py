@@ -10,16 +10,23 @@ Not to be confused with: `check_failed` (there the former router's priority fell
 """
 
 from observer.model.addresses import VIRTUAL_MAC, virtual_mac
+from observer.model.host import LogKind
 from observer.model.observations import AddressChange, Family, LinkChange
-from observer.model.time import SECOND
+from observer.model.time import MILLISECOND, SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.partition import returned
 from observer.rules.process import restarted
-from observer.rules.silence import SILENT, active_down_interval
+from observer.rules.silence import SILENT, active_down_interval, complete, on_beat
 from observer.rules.view import FlapView, Run
 
 AT_ONCE = SECOND
 """From a router's first advert to the event that its kernel has the addresses, or back: busy nodes take their time."""
+
+EXACT = 5 * MILLISECOND
+"""By how much, or a fiftieth of an interval, a timer of keepalived is late as a rule."""
+
+CAME = frozenset({LogKind.PRIORITY_CHANGED, LogKind.STARTING, LogKind.LOWER_PRIORITY_DISCARDED})
+"""What a better router logs before it takes over, and one that is told not to preempt, and hears nothing, does not."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -37,9 +44,12 @@ def find(view: FlapView) -> Finding | str:
         return f"{takeover.router} is not of the same group (other addresses or authentication)"
     if takeover.priority <= held.priority:
         return f"{takeover.router} advertises {takeover.priority}, not more than the {held.priority} of {held.router}"
-    drop = view.drop()
-    if drop is not None and held.priority < drop[0].priority:
-        return f"the priority of {held.router} had fallen from {drop[0].priority} to {held.priority}"
+    fall = view.fall()
+    if fall is not None and held.priority < fall[0].priority and takeover.priority <= fall[0].priority:
+        return f"the priority of {held.router} had fallen from {fall[0].priority} to {held.priority}"
+    ended = _ended_before(view, held)
+    if ended is not None:
+        return ended
     fell = _fell_unheard(view, held, takeover)
     if fell is not None:
         return f"the priority of {held.router} had fallen from {fell.priority} to {held.priority} while it was not heard"
@@ -61,7 +71,17 @@ def find(view: FlapView) -> Finding | str:
     if took is not None:
         evidence.append(Evidence(took, f"{takeover.router} got the address then: it was not Active elsewhere", takeover.node))
     idle = _idle_until_now(earlier, takeover) or _fresh(earlier, takeover) or took is not None
-    if idle and (fallen or not view.lossless):
+    deaf = _unheard_somewhere(view, held)
+    if deaf is not None:
+        parted = f"adverts of {held.router} arrived at {deaf} no more: a router that does not hear them takes over as well"
+        return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (parted,))
+    if idle and not _regained(view, earlier, held) and _patience_ended(view, held, takeover):
+        told = f"it came just when it would have for an advert of {held.router} that it heard last, if it is told not to preempt"
+        return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (told,))
+    if idle and not on_beat(held, view.taken_over):
+        missing = f"an advert of {held.router} is missing right before, and may have been its resignation"
+        return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (missing,))
+    if idle and (fallen or not complete(view, held)):
         unseen = f"adverts were lost, or {held.router} had outranked it before: that its priority fell is not excluded"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (unseen,))
     if idle:
@@ -85,6 +105,28 @@ def _went_on(view: FlapView, held: Run) -> Run | None:
     return None
 
 
+def _ended_before(view: FlapView, held: Run) -> str | None:
+    """Why the former router's process had ended before the move, its resignation unheard; None where nothing says so."""
+    taken = view.taken_over
+    if taken is not None and view.left is not None and view.left < taken:
+        return f"the kernel of {held.router} had left the group of VRRP: its process had ended"
+    refused = view.life.first_refused
+    if taken is not None and refused is not None and refused - taken < SILENT * held.interval:
+        return f"the kernel of {held.router} refused the first adverts of {view.current}: its process had ended"
+    return None
+
+
+def _unheard_somewhere(view: FlapView, held: Run) -> str | None:
+    """A node that heard the former router before, and not any more when it was about to lose the addresses."""
+    end = view.taken_over if view.taken_over is not None else view.time
+    begin = end - int(SILENT * held.interval)
+    for node in view.heard.get(held.router, {}):
+        before = view.heard_at(held.router, node, begin - 3 * held.interval, begin)
+        if before and held.first < begin and not view.heard_at(held.router, node, begin, end):
+            return node
+    return None
+
+
 def _fell_unheard(view: FlapView, held: Run, takeover: Run) -> Run | None:
     """The former router's run before, if it outranked the new one then, and that may have taken over because it does not now.
 
@@ -102,6 +144,23 @@ def _fell_unheard(view: FlapView, held: Run, takeover: Run) -> Run | None:
 def _earlier(view: FlapView, takeover: Run) -> Run | None:
     earlier = [run for run in view.runs.get(takeover.router, ()) if run.last < takeover.first]
     return earlier[-1] if earlier else None
+
+
+def _regained(view: FlapView, earlier: Run | None, held: Run) -> bool:
+    """Whether the new router's priority was too low when it was last Active, or its log says that it came."""
+    logged = any(event.kind in CAME for event in view.claimant_log)
+    return logged or (earlier is not None and 0 < earlier.priority <= held.priority)
+
+
+def _patience_ended(view: FlapView, held: Run, takeover: Run) -> bool:
+    """Whether the new router came an Active_Down_Interval after one of the former one's adverts.
+
+    So does one that had listened to them until then: its priority rose, or it does not hear them any more. One that joins
+    comes at any time.
+    """
+    heard = takeover.first - active_down_interval(takeover)
+    slip = max(held.interval // 50, EXACT)
+    return any(abs(time - heard) <= slip for times in view.heard.get(held.router, {}).values() for time in times)
 
 
 def _idle_until_now(earlier: Run | None, takeover: Run) -> bool:

@@ -77,8 +77,8 @@ def resigned_before_gap(resignation: Run, back: Run | None) -> bool:
 
 
 def burst(run: Run) -> bool:
-    """Whether a run begins with adverts that had been due before."""
-    return run.off_schedule is not None and run.off_schedule - run.first <= BURST
+    """Whether a run begins with several adverts at once, as those that had been due before."""
+    return run.off_schedule is not None and 0 < run.off_schedule - run.first <= BURST
 
 
 def off_schedule(before: Run, after: Run) -> bool:

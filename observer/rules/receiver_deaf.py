@@ -49,6 +49,9 @@ def find(view: FlapView) -> Finding | str:
     unread = _unread(view, claim.claimant)
     blinds = () if unread else ("why they were not read is not on the wire",)
     evidence = (*evidence, *unread)
+    if claim.claimant.last - claim.claimant.first < claim.claimant.interval // 2 and not unread:
+        once = f"{claim.claimant.router} claimed it once only: one that was to be better for a moment does so as well"
+        return Finding(Cause.RECEIVER_DEAF, Confidence.LIKELY, evidence, (*blinds, once))
     if claim.intact:
         return Finding(Cause.RECEIVER_DEAF, Confidence.CERTAIN, evidence, blinds)
     unheard = f"a resignation of {claim.owner.router} that this capture lost would look the same"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from observer.model.observations import Malformed
 from observer.model.time import seconds
-from observer.rules.silence import SILENT
+from observer.rules.silence import SILENT, TIMER, complete, skew_time
 from observer.rules.view import FlapView, Run
 
 OF_THE_SENDER = frozenset(
@@ -82,6 +82,10 @@ def unfounded(view: FlapView) -> Claim | str:
     drop = view.drop()
     if drop is not None and held.priority < drop[0].priority:
         return f"the priority of {held.router} had fallen"
+    others = (run for runs in view.runs.values() for run in runs if run.priority == 0)
+    gave_up = next((run for run in others if 0 <= claimant.first - run.last <= skew_time(claimant) + TIMER), None)
+    if gave_up is not None:
+        return f"{gave_up.router} had resigned, and a backup that hears that waits for its Skew_Time only"
     if took and claimant.priority > held.priority:
         return f"{claimant.router} outranks {held.router}"
     soon = start + held.interval + held.interval // 2
@@ -89,7 +93,7 @@ def unfounded(view: FlapView) -> Claim | str:
     node = view.taps.get(claimant.router)
     recent = start - held.interval - held.interval // 2
     heard = None if node is None else view.heard_at(held.router, node, recent, start) > 0
-    return Claim(held, claimant, heard, went_on or (held.router in view.taps and view.lossless))
+    return Claim(held, claimant, heard, went_on or (held.router in view.taps and complete(view, held)))
 
 
 def differences(owner: Run, claimant: Run) -> list[str]:

@@ -12,6 +12,7 @@ from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import counts, off_schedule, restarted, two_at_once
+from observer.rules.silence import active_down_interval, for_its_fall
 from observer.rules.view import FlapView, Run
 
 
@@ -26,10 +27,12 @@ def find(view: FlapView) -> Finding | str:
 
 
 def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:
-    drop = view.drop()
-    if drop is None or not held.priority < min(drop[0].priority, takeover.priority):
+    drop = view.fall()
+    if drop is None or not held.priority < takeover.priority <= drop[0].priority:
         return None
     before, after = drop
+    if not for_its_fall(view, before, held):
+        return None
     anew = restarted(before, after)
     logged = view.logged(LogKind.RELOADING, begin=before.last - SECOND, end=after.first + SECOND)
     if not (off_schedule(before, after) or anew or logged is not None):
@@ -48,6 +51,9 @@ def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:
             Evidence(after.first, f"the identification of its adverts began anew ({before.last_ident} to {after.first_ident})")
         )
     evidence.append(Evidence(takeover.first, f"{takeover.router} took over at {takeover.priority}", takeover.node))
+    if takeover.first - after.first > active_down_interval(takeover) + after.interval + after.interval // 2:
+        late = f"{takeover.router} let more time pass than a backup does: it may have come later, or is told to wait"
+        return Finding(Cause.RELOADED, Confidence.LIKELY if anew or logged else Confidence.POSSIBLE, tuple(evidence), (late,))
     if logged is not None:
         evidence.append(Evidence(logged.time, f"its log says: {logged.detail}", logged.node))
         return Finding(Cause.RELOADED, Confidence.CERTAIN, tuple(evidence))

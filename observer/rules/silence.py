@@ -5,7 +5,7 @@ No cause of its own is decided here.
 
 from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Evidence
-from observer.rules.process import counts
+from observer.rules.process import counts, unheard
 from observer.rules.view import FlapView, Run
 
 SILENT = 2.5
@@ -19,6 +19,9 @@ QUIET = 2 * SECOND
 
 MISSED = 4
 """Signs of life that were to be expected and did not come: by chance alone they are missed once in fifty times (Poisson)."""
+
+BOOT = 5 * SECOND
+"""No node that lost its power is on its network again sooner: one that is seen within this after its last advert lived on."""
 
 
 def active_down_interval(run: Run) -> int:
@@ -40,6 +43,8 @@ def fell_silent(view: FlapView) -> tuple[Run, Evidence] | str:
         return "the former Active Router was not heard before the move"
     if last.priority == 0:
         return f"{last.router} resigned with priority 0 rather than falling silent"
+    if view.taken_over is None and last.last > view.time:
+        return f"{last.router} went on advertising when its address was claimed"
     if silence < SILENT * last.interval:
         return f"{last.router} advertised until {duration(silence)} before the move"
     statement = f"{last.router} fell silent at priority {last.priority}, without a resignation"
@@ -50,6 +55,11 @@ def fell_silent(view: FlapView) -> tuple[Run, Evidence] | str:
             f"; {takeover.router} took over {duration(silence)} after its last advert (Active_Down_Interval {duration(expected)})"
         )
     return last, Evidence(last.last, statement, last.node)
+
+
+def left_with(view: FlapView, last: Run) -> bool:
+    """Whether the former router's kernel left the group of VRRP before its next advert was due, and so in place of it."""
+    return view.left is not None and view.left - last.last <= last.interval + max(last.interval // 8, TIMER)
 
 
 def missing_signs(view: FlapView, last: Run, until: int) -> float:
@@ -112,15 +122,38 @@ def interrupted(view: FlapView, claimant: Run) -> Run | None:
     return before
 
 
+def on_beat(run: Run, time: int) -> bool:
+    """Whether a router's last advert before a time is so recent that none was missed since."""
+    return time - run.last <= run.interval + max(run.interval // 8, TIMER)
+
+
 def timely(view: FlapView, last: Run) -> bool:
     """Whether the new router took over just when its patience ended, counted from the last advert that was heard here.
 
     If not, other adverts came or went meanwhile than were heard: a resignation, for one, which a capture may have lost.
     """
     takeover, silence = view.takeover, view.silence
-    if takeover is None or silence is None:
+    if takeover is None or silence is None or _unheard_before(view, takeover):
         return False
     return abs(silence - active_down_interval(takeover)) <= max(last.interval // 20, TIMER)
+
+
+def for_its_fall(view: FlapView, before: Run, held: Run) -> bool:
+    """Whether the new router came for a fall of priority rather than for a silence after it.
+
+    It does if the former router was not silent for long, or if it had listened to it until the fall and not since.
+    """
+    takeover, silence = view.takeover, view.silence
+    if takeover is None or view.taken_over is None or silence is None:
+        return False
+    patience = view.taken_over - before.last - active_down_interval(takeover)
+    return silence < SILENT * held.interval or abs(patience) <= max(held.interval // 20, TIMER)
+
+
+def _unheard_before(view: FlapView, takeover: Run) -> bool:
+    """Whether the new router had advertised unheard since it was heard last, by its identification."""
+    earlier = [run for run in view.runs.get(takeover.router, ()) if run.last < takeover.first]
+    return bool(earlier and unheard(earlier[-1], takeover))
 
 
 def too_soon(view: FlapView, last: Run) -> bool:

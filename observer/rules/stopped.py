@@ -13,10 +13,11 @@ from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
 from observer.rules.process import resigned_after_gap, restarted, taken, unheard
-from observer.rules.view import FlapView, Run
+from observer.rules.resignation import ENDS, LEAD, removed_before
+from observer.rules.view import FlapView
 
-REMOVAL_LEAD = 2 * SECOND
-"""An address removed at most this long before the priority 0 was removed by somebody else (keepalived reacts in about 5 ms)."""
+RESTART = 15 * SECOND
+"""A new process that is Active within this was started by whoever stopped the old one, and not to mend what came before."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -32,9 +33,11 @@ def find(view: FlapView) -> Finding | str:
     anew = back is not None and restarted(resignation, back)
     if view.current == view.former and not anew:
         return f"{resignation.router} resumed by itself"
-    removal = _removed_first(view, resignation)
+    if view.left is not None and view.left - resignation.last > ENDS:
+        return f"the process at {resignation.router} ended {duration(view.left - resignation.last)} later only"
+    removal = removed_before(view, resignation)
     if removal is not None:
-        return f"the address was removed on {removal} before the priority-0 advert was sent"
+        return f"the address was removed on {removal.node} before the priority-0 advert was sent"
     fault = view.logged(LogKind.ENTERED_FAULT, begin=resignation.first - SECOND, end=resignation.last + SECOND)
     if fault is not None:
         return f"its log says: {fault.detail}"
@@ -46,7 +49,7 @@ def find(view: FlapView) -> Finding | str:
                 f"{view.current} took over {duration(view.taken_over - resignation.last)} after the resignation",
             )
         )
-    stopping = view.logged(LogKind.STOPPING, begin=resignation.first - REMOVAL_LEAD, end=resignation.last + SECOND)
+    stopping = view.logged(LogKind.STOPPING, begin=resignation.first - LEAD, end=resignation.last + SECOND)
     if stopping is not None:
         evidence.append(Evidence(stopping.time, f"its log says: {stopping.detail}", stopping.node))
         return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
@@ -68,6 +71,9 @@ def find(view: FlapView) -> Finding | str:
                 f"{back.router} came back as a new process: its count began anew ({back.first_ident})",
             )
         )
+        if back.first - resignation.last > RESTART:
+            since = "another reason to give up the address, and a restart since, leave the same on the wire"
+            return Finding(Cause.STOPPED, Confidence.LIKELY, tuple(evidence), (since,))
         return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
     if back is not None and unheard(resignation, back) is not None:
         return f"the same process went on at {back.router}: the identification of its adverts continues"
@@ -86,16 +92,3 @@ def find(view: FlapView) -> Finding | str:
         tuple(evidence),
         ("an address deleted by hand, and a FAULT of a sync group member, leave the same on the wire",),
     )
-
-
-def _removed_first(view: FlapView, resignation: Run) -> str | None:
-    for change in view.address_changes:
-        lead = view.at_home(resignation) - change.time
-        if (
-            not change.present
-            and not change.initial
-            and 0 < lead <= REMOVAL_LEAD
-            and change.node == view.local.get(resignation.router)
-        ):
-            return change.node
-    return None

@@ -48,6 +48,8 @@ class Run:
     """Time of the last advert that was no whole number of intervals after the one before it; None where all were."""
     node: str
     """Vantage point that saw it first."""
+    captured: int = 0
+    """How often its tap had captured each advert without identification before; 0 where that is not known, or not always."""
 
     @property
     def configuration(self) -> tuple[tuple[str, ...], int]:
@@ -123,6 +125,8 @@ class Outside:
     """The observing node whose kernel gained the address; None where it was only announced."""
     requester: int | None
     """Netlink port of who asked the kernel for it."""
+    former: str | None = None
+    """The observing node whose kernel had the address before; None where that is not known, or another's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 from traces import A6, B6, C6, FAULT_GAP, A, B, C, Trace
 
-from observer.model.observations import Family
+from observer.model.observations import Family, NeighbourKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +170,7 @@ def daemon_killed(setting: Setting, trace: Trace) -> list[Truth]:
     taken = last + setting.down(setting.backup)
     setting.alive(trace, former, last, taken + setting.watched)
     if setting.life:
-        trace.arp(former, taken + 0.001, asked=setting.routers[1])
+        trace.arp(former, taken + 0.001, kind=NeighbourKind.REPLY, asked=setting.routers[1])
     trace.restart(former)
     return _moved(setting, trace, taken, "daemon_killed")
 

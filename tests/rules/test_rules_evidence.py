@@ -8,7 +8,7 @@ import pytest
 from traces import A6, B6, C6, A, B, C, Trace, at, flaps, mac
 
 from observer.model.host import LogEvent, LogKind
-from observer.model.observations import Family, GroupLeft, LinkChange, Malformed, Neighbour, NeighbourKind, Refused
+from observer.model.observations import Family, GroupLeft, LinkChange, Malformed, Neighbour, NeighbourKind, Refused, SourceState
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.rules.rejected import OF_THE_SENDER
 from observer.wire.errors import Reason
@@ -58,6 +58,22 @@ def test_a_node_whose_own_kernel_told_of_no_lost_link_is_lost():
     trace.items.append(replace_node(trace.address(-0.5, present=True, address=A, initial=True), "m0"))
     trace.items.append(LinkChange(time=at(-0.4), node="m0", interface="eth0", up=True, mac=mac(A), initial=True))
     assert verdict(trace) == (Cause.NODE_LOST, Confidence.LIKELY)
+
+
+def own_end(*, seen, ends=19.5):
+    """A's own capture ends right after its last advert, its link up; whether its node was seen before, other than by adverts."""
+    own = Trace("m0").source(-1).adverts(A, 65, 0, 20).address(-0.5, present=True, address=A, initial=True)
+    own.items.append(LinkChange(time=at(-0.4), node="m0", interface="eth0", up=True, mac=mac(A), initial=True))
+    other = silent().source(-1)
+    return own.source(ends, SourceState.STOPPED) + (talking(other, A, 0, 19) if seen else other)
+
+
+def test_a_node_whose_own_capture_ends_with_it_is_lost_for_certain_only_if_it_is_missed():
+    """Whatever kills keepalived and the capture on its node leaves a node that shows itself."""
+    assert verdict(own_end(seen=True)) == (Cause.NODE_LOST, Confidence.CERTAIN)
+    assert verdict(own_end(seen=False)) == (Cause.NODE_LOST, Confidence.LIKELY)
+    assert verdict(own_end(seen=False, ends=21.5))[0] is Cause.UNEXPLAINED
+    assert verdict(talking(own_end(seen=True), A, 20.3, 60))[0] is not Cause.NODE_LOST
 
 
 def replace_node(trace, node):
@@ -354,6 +370,20 @@ def test_an_address_with_no_vrrp_moves_from_one_steady_announcer_to_another():
     (flap,) = flaps(trace)
     assert (flap.virtual_router.vrid, flap.former, flap.current) == (0, A, B)
     assert (flap.verdict.cause, flap.verdict.warranted) == (Cause.MOVED_OUTSIDE_VRRP, Warranted.UNKNOWN)
+    # Routers that advertise to each other in unicast leave no more than this where neither of them observes.
+    assert flap.verdict.confidence is Confidence.POSSIBLE
+
+
+@pytest.mark.parametrize(("holder", "begin", "end"), [(A, -0.5, 20.4), (B, 20.4, None)], ids=["the former", "the new one"])
+def test_it_is_told_with_more_confidence_at_one_of_the_two(holder, begin, end):
+    trace = Trace().source(-10).address(-0.6, present=True, address=holder, initial=True)
+    trace.address(begin, present=True, initial=begin < 0)
+    if end is not None:
+        trace.address(end, present=False)
+    for number in range(10):
+        trace.items += [announced(number * 2, mac(A)), announced(20.5 + number * 2, mac(B))]
+    (flap,) = flaps(trace)
+    assert (flap.verdict.cause, flap.verdict.confidence) == (Cause.MOVED_OUTSIDE_VRRP, Confidence.LIKELY)
 
 
 def test_hosts_that_announce_an_address_once_when_they_start_are_no_move():
@@ -379,14 +409,26 @@ def test_a_certain_verdict_is_not_said_of_a_copy():
     vanished(trace)
 
 
+def back_again(*, taken=True, burst=1):
+    """A falls silent and is back, between two of its beats, with so many adverts at once."""
+    trace = Trace(version=3, family=Family.IPV6).adverts(A6, 100, 0, 20)
+    if taken:
+        trace.adverts(B6, 90, 22.65, 5)
+    for number in range(burst):
+        trace.advert(A6, 100, 26.7 + number * 0.002)
+    return trace.adverts(A6, 100, 27.7, 30)
+
+
+def test_a_return_between_two_beats_may_be_anothers_process():
+    """Only what was due meanwhile, sent at once, tells of one that had been frozen."""
+    assert {flap.verdict.cause for flap in flaps(back_again())} == {Cause.UNEXPLAINED}
+    assert flaps(back_again(burst=4))[0].verdict.cause is Cause.DAEMON_STALLED
+
+
 @pytest.mark.parametrize("taken", [True, False])
 def test_a_silence_in_which_nobody_took_over_may_have_been_ours(taken):
     """In IPv6 nothing numbers the adverts: what was not heard may have been sent."""
-    trace = Trace(version=3, family=Family.IPV6).adverts(A6, 100, 0, 20)
-    if taken:
-        trace.adverts(B6, 90, 22.65, 4)
-    trace.adverts(A6, 100, 26.7, 30)
-    first = flaps(trace)[0]
+    first = flaps(back_again(taken=taken, burst=5))[0]
     assert first.verdict.cause is (Cause.DAEMON_STALLED if taken else Cause.UNEXPLAINED)
 
 
@@ -460,8 +502,8 @@ def test_a_router_whose_own_tap_heard_of_the_move_late_was_not_frozen_alone(hear
 
 @pytest.mark.parametrize(("unheard", "cause"), [(0, Cause.ADDRESS_REMOVED), (1, Cause.CHECK_FAILED), (2, Cause.ADDRESS_REMOVED)])
 def test_the_second_resignation_of_a_fault_may_be_known_by_its_number_alone(unheard, cause):
-    trace = Trace().adverts(A, 65, 0, 20).resign(A, 19.4).sent_elsewhere(A, unheard).adverts(B, 60, 20.2, 10)
-    assert verdict_of_first(trace.adverts(A, 65, 29.4, 30)) == (cause, Confidence.LIKELY)
+    trace = Trace().adverts(A, 65, 0, 20).resign(A, 19.4).sent_elsewhere(A, unheard).adverts(B, 65, 20.2, 9).resign(B, 29)
+    assert verdict_of_first(trace.adverts(A, 65, 29.8, 30)) == (cause, Confidence.LIKELY)
 
 
 @pytest.mark.parametrize("holds", [True, False], ids=["it still holds the address", "nobody saw whether it does"])
@@ -558,3 +600,403 @@ def test_a_former_router_that_goes_on_claiming_is_another_flap():
 def test_one_that_claims_once_more_when_it_comes_back_is_none():
     trace = Trace(ident=0).adverts(C, 100, 0, 20).adverts(A, 101, 19.4, 40).adverts(C, 100, 28.2, 2)
     assert len(flaps(trace)) == 1
+
+
+def returned(when, *, kind=NeighbourKind.ANNOUNCEMENT, alive=None):
+    """In a new process A takes the address back at 40; before, it says once that it has it, and is seen from a time on."""
+    trace = Trace().adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, 18).restart(A).sent_elsewhere(A, 1).adverts(A, 65, 40.9, 40)
+    trace.arp(A, when, kind=kind, asked=B)
+    return trace if alive is None else talking(trace, A, alive, 40)
+
+
+@pytest.mark.parametrize(
+    ("trace", "proven"),
+    [
+        (returned(25, kind=NeighbourKind.REPLY), True),
+        (returned(39.9), False),
+        (returned(39.9, kind=NeighbourKind.REPLY), False),
+        (returned(39.9, alive=22), True),
+        (returned(39.9, alive=26), False),
+    ],
+    ids=["it answers for it", "it announces its return", "it is back", "its node was seen", "its node was seen late"],
+)
+def test_a_node_that_lost_its_power_and_is_back_is_no_killed_daemon(trace, proven):
+    """The first advert after its return is not heard; a node that boots shows itself before its keepalived does."""
+    found = verdict_of_first(trace)
+    assert (found == (Cause.DAEMON_KILLED, Confidence.CERTAIN)) is proven
+    assert proven or found[0] is not Cause.DAEMON_KILLED
+
+
+def refusing(late, *, interval=1):
+    """In unicast A falls silent; its kernel refuses the adverts of B, which takes over, so many seconds after the first."""
+    trace = Trace(members=(A, B, C), here=B, interval=interval).adverts(A, 65, 0, 20)
+    taken = trace.clock + 3 * interval + 0.766
+    trace.adverts(B, 60, taken, 40)
+    for number in range(20):
+        refusal = Refused(time=at(taken + late + number), node=trace.node, interface=trace.interface, router=A)
+        trace.items.append(refusal)
+    return trace
+
+
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [
+        (refusing(0.1), (Cause.DAEMON_KILLED, Confidence.CERTAIN)),
+        (refusing(0.1, interval=2), (Cause.DAEMON_KILLED, Confidence.LIKELY)),
+        (talking(refusing(0.1, interval=2), A, 40.5, 60), (Cause.DAEMON_KILLED, Confidence.CERTAIN)),
+        (refusing(4.1), (Cause.UNEXPLAINED, Confidence.POSSIBLE)),
+    ],
+    ids=["at once", "after so long that it may have booted", "it was seen before that", "after it took some"],
+)
+def test_a_kernel_that_refuses_adverts(trace, expected):
+    assert verdict(trace) == expected
+
+
+def test_a_node_whose_own_events_end_is_not_known_to_hold_the_address():
+    trace = own_end(seen=False, ends=21.5)
+    trace.items.insert(0, replace_node(trace.address(-0.3, present=True, initial=True), "m0"))
+    assert verdict(trace)[0] is Cause.UNEXPLAINED
+
+
+def claims_first(count):
+    """B, whose node observes, claims the address though it hears A; at 36.5 its priority is higher than A's."""
+    trace = Trace().adverts(A, 102, 0, 40).address(-0.5, present=True, address=B, initial=True)
+    return trace.adverts(B, 101, 28.5, count).adverts(B, 161, 36.5, 30)
+
+
+def test_a_claim_that_was_given_up_is_not_the_beginning_of_a_later_move():
+    first, second = flaps(claims_first(1))
+    assert (first.current, first.verdict.cause, second.current, second.verdict.cause) == (
+        A,
+        Cause.RECEIVER_DEAF,
+        B,
+        Cause.PREEMPTED,
+    )
+
+
+def test_a_claim_that_goes_on_until_the_address_moves_is():
+    assert [(flap.former, flap.current) for flap in flaps(claims_first(8))] == [(A, B)]
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["it only falls silent", "its link goes down"])
+def test_a_claim_has_nothing_to_do_with_what_silences_the_owner_later(down):
+    """B claims the address at 20.5 and gives way; A falls silent after 33, and B takes over."""
+    trace = Trace().adverts(A, 102, 0, 34).advert(B, 101, 20.5).adverts(B, 101, 36.61, 30)
+    trace.items.append(replace_node(trace.address(-0.5, present=True, address=A, initial=True), "m0"))
+    if down:
+        trace.items.append(LinkChange(time=at(33.4), node="m0", interface="eth0", up=False, mac=mac(A)))
+    claim, move = flaps(trace)
+    assert claim.verdict.cause is Cause.UNEXPLAINED
+    assert (move.verdict.cause is Cause.LINK_DOWN) is down
+
+
+@pytest.mark.parametrize(
+    ("lasts", "cause"),
+    [(19.4, Cause.DAEMON_KILLED), (20.1, Cause.DAEMON_KILLED), (24.4, Cause.UNEXPLAINED)],
+    ids=["at once", "just before its next advert", "some seconds later"],
+)
+def test_a_process_that_ends_after_its_adverts_were_due_was_not_killed_before(lasts, cause):
+    """A stopped backup leaves the group as well: it may have been cut off while it was Active."""
+    assert verdict(left(talking(silent(), A, 0, 40), A, lasts))[0] is cause
+
+
+def test_a_kernel_takes_its_time_to_leave_the_group_however_short_intervals_are():
+    trace = Trace(version=3, interval=0.1).adverts(A, 65, 0, 40)
+    assert verdict(left(trace.adverts(B, 60, 3.9 + 0.376, 60), A, 3.9 + 0.12)) == (Cause.DAEMON_KILLED, Confidence.CERTAIN)
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [(19.7, (Cause.STOPPED, Confidence.CERTAIN)), (21.9, (Cause.STOPPED, Confidence.LIKELY)), (24.2, (Cause.UNEXPLAINED, None))],
+    ids=["at once", "after its scripts", "later"],
+)
+def test_a_process_that_ends_long_after_it_resigned_was_not_stopped_then(when, expected):
+    cause, confidence = verdict(left(Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, 30), A, when))
+    assert (cause, confidence if expected[1] else None) == expected
+
+
+@pytest.mark.parametrize(("back", "confidence"), [(30.2, Confidence.CERTAIN), (50.2, Confidence.LIKELY)])
+def test_a_new_process_long_after_a_resignation_may_be_the_remedy(back, confidence):
+    """A FAULT of its sync group, say, which a restart mends."""
+    trace = Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, int(back - 20)).restart(A).adverts(A, 65, back, 30)
+    assert verdict_of_first(trace) == (Cause.STOPPED, confidence)
+
+
+def parted(priority, *, missed=()):
+    """At the taps of both: A's adverts reach B until 17, but for some that B's tap misses, and B claims the address at 20.6."""
+    own = Trace("m0").adverts(A, 100, 0, 40).address(-0.5, present=True, address=A, initial=True)
+    other = Trace("m1").address(-0.5, present=True, address=B, initial=True)
+    for number in range(18):
+        other.advert(A, 100, number + 0.000_1, heard=number not in missed)
+    for number in range(5):
+        own.advert(B, priority, 20.600_1 + number)
+    return own + other.adverts(B, priority, 20.6, 5)
+
+
+@pytest.mark.parametrize(
+    ("trace", "confidence"),
+    [(parted(100), Confidence.CERTAIN), (parted(90), Confidence.CERTAIN), (parted(100, missed=(11, 13)), Confidence.LIKELY)],
+    ids=["an equal", "a worse one", "its tap misses others as well"],
+)
+def test_adverts_that_do_not_arrive_are_a_partition(trace, confidence):
+    assert verdict_of_first(trace) == (Cause.PARTITION, confidence)
+
+
+def test_a_better_router_that_hears_no_adverts_any_more_may_only_be_told_not_to_preempt():
+    assert verdict_of_first(parted(110)) == (Cause.PARTITION, Confidence.LIKELY)
+    assert verdict_of_first(parted(110, missed=range(18)))[0] is Cause.UNEXPLAINED
+
+
+def better(*, until=20, lossy=()):
+    """A better router takes over from A at 20.6, as three nodes see it; at one of them A's adverts end before."""
+    trace = Trace("m0").adverts(A, 60, 0, 21).restart(B).adverts(B, 65, 20.6, 30)
+    third, own = Trace("m2").adverts(A, 60, 0, 21), Trace("m1")
+    for number in range(until + 1):
+        own.advert(A, 60, number + 0.000_1, heard=number not in lossy)
+    return trace + third + own.restart(B).adverts(B, 65, 20.599_9, 30)
+
+
+@pytest.mark.parametrize(
+    ("trace", "confidence"),
+    [(better(), Confidence.CERTAIN), (better(lossy=(18,)), Confidence.CERTAIN), (better(until=17), Confidence.LIKELY)],
+    ids=["everybody hears A", "but for one advert", "one hears A no more"],
+)
+def test_a_preemption_is_not_certain_where_the_former_router_is_not_heard_everywhere(trace, confidence):
+    assert verdict_of_first(trace) == (Cause.PREEMPTED, confidence)
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["its resignation is lost", "it is stopped later"])
+def test_a_better_router_does_not_preempt_one_that_had_ended(lost):
+    """It may be told not to preempt, and take over for a resignation that the capture lacks."""
+    trace = Trace().adverts(A, 60, 0, 20).restart(B).adverts(B, 65, 20.25, 30)
+    found = verdict(left(trace, A, 19.5 if lost else 20.5))
+    assert found[0] is (Cause.UNEXPLAINED if lost else Cause.PREEMPTED)
+
+
+@pytest.mark.parametrize("late", [0.001, 4], ids=["at once", "later"])
+def test_a_better_router_does_not_preempt_one_that_refuses_its_adverts(late):
+    trace = Trace(members=(A, B, C), here=B).adverts(A, 60, 0, 20).restart(B).adverts(B, 65, 19.6, 30)
+    for number in range(5):
+        trace.items.append(Refused(time=at(19.6 + late + number), node=trace.node, interface=trace.interface, router=A))
+    assert verdict(trace)[0] is (Cause.UNEXPLAINED if late < 1 else Cause.PREEMPTED)
+
+
+@pytest.mark.parametrize(("count", "confidence"), [(1, Confidence.LIKELY), (2, Confidence.CERTAIN)])
+def test_a_receiver_that_claims_once_may_have_been_better_for_a_moment(count, confidence):
+    trace = Trace().adverts(A, 102, 0, 60).address(-0.5, present=True, address=B, initial=True)
+    assert verdict(trace.adverts(B, 101, 28.5, count)) == (Cause.RECEIVER_DEAF, confidence)
+
+
+def yielded(first):
+    """B yields to A, of which the first adverts may be lost; when A is lost, B takes over again."""
+    trace = Trace().adverts(B, 100, 0, 20).restart(A).sent_elsewhere(A, int(first - 19.6))
+    return trace.adverts(A, 150, first, 4).adverts(B, 100, first + 3 + 3.61, 30)
+
+
+@pytest.mark.parametrize("first", [19.6, 20.6, 21.6])
+def test_a_router_that_yielded_and_takes_over_again_was_not_frozen(first):
+    certain = [flap for flap in flaps(yielded(first)) if flap.verdict.confidence is Confidence.CERTAIN]
+    assert all(flap.verdict.cause is not Cause.DAEMON_STALLED for flap in certain)
+
+
+PATIENCE = 3 + 191 / 256
+"""Active_Down_Interval at priority 65 and 1 s."""
+
+
+def comes(when, *, fallen=None, log=None):
+    """B, better than A and on the node that observes, takes over; before, it may have been Active at a lower priority."""
+    trace = Trace().address(-0.5, present=True, address=B, initial=True)
+    if fallen is None:
+        trace.restart(B)
+    else:
+        trace.adverts(B, fallen, -20, 16)
+    if log is not None:
+        trace.items.append(LogEvent(time=at(when - 2), node="m1", kind=log, detail="as its log says"))
+    return trace.adverts(A, 60, 0, int(when) + 1).adverts(B, 65, when, 30)
+
+
+@pytest.mark.parametrize(
+    ("trace", "confidence"),
+    [
+        (comes(19.4), Confidence.CERTAIN),
+        (comes(16 + PATIENCE), Confidence.LIKELY),
+        (comes(16 + PATIENCE + 0.03), Confidence.CERTAIN),
+        (comes(16 + PATIENCE, fallen=45), Confidence.CERTAIN),
+        (comes(16 + PATIENCE, fallen=65), Confidence.LIKELY),
+        (comes(16 + PATIENCE, log=LogKind.PRIORITY_CHANGED), Confidence.CERTAIN),
+    ],
+    ids=["at any time", "after an advert", "too late for that", "it regains its priority", "it had it", "its log tells why"],
+)
+def test_a_better_router_that_comes_when_its_patience_would_end_may_be_deaf(trace, confidence):
+    """One that is told not to preempt takes over so, where it does not hear an Active Router that is worse any more."""
+    flap = flaps(trace)[-1]
+    assert (flap.current, flap.verdict.cause, flap.verdict.confidence) == (B, Cause.PREEMPTED, confidence)
+
+
+def fell_before(new, later, *, priority=100):
+    """The priority of A falls to 50 at 20, on schedule; the new router takes over so many seconds later."""
+    trace = Trace().adverts(A, priority, 0, 20).adverts(A, 50, 20, int(later) + 1).restart(B)
+    return trace.adverts(B, new, 20 + later, 30)
+
+
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [
+        (fell_before(90, 2.65), (Cause.CHECK_FAILED, Confidence.CERTAIN)),
+        (fell_before(90, 9.65), (Cause.CHECK_FAILED, Confidence.LIKELY)),
+        (fell_before(110, 9.65), (Cause.PREEMPTED, Confidence.CERTAIN)),
+    ],
+    ids=["a backup", "one that came later", "one that was better before as well"],
+)
+def test_a_priority_that_fell_is_not_why_a_better_router_takes_over(trace, expected):
+    assert verdict(trace) == expected
+
+
+def silent_after_a_fall(last, taken, *, anew=False):
+    """The priority of A falls to 45 at 20, by a check or a reload; its last advert and the take-over of B, at 60."""
+    trace = Trace().adverts(A, 65, 0, 20)
+    trace = trace.restart(A).adverts(A, 45, 19.4, int(last - 18.4)) if anew else trace.adverts(A, 45, 20, int(last - 19))
+    return trace.adverts(B, 60, taken, 30)
+
+
+@pytest.mark.parametrize(
+    ("trace", "cause"),
+    [
+        (silent_after_a_fall(22, 22.766), Cause.CHECK_FAILED),
+        (silent_after_a_fall(20, 22.766), Cause.CHECK_FAILED),
+        (silent_after_a_fall(30, 33.766), Cause.UNEXPLAINED),
+        (silent_after_a_fall(22.4, 22.766, anew=True), Cause.RELOADED),
+        (silent_after_a_fall(29.4, 33.166, anew=True), Cause.UNEXPLAINED),
+    ],
+    ids=[
+        "a check",
+        "a check, and then its link",
+        "a check, and long after that its node",
+        "a reload",
+        "a reload, and then its node",
+    ],
+)
+def test_a_priority_that_fell_is_not_why_a_silent_router_loses_the_address(trace, cause):
+    """Told not to preempt, a better backup lets a lower priority be, and takes over when it hears nothing any more."""
+    assert verdict(trace)[0] is cause
+
+
+@pytest.mark.parametrize(("after", "cause"), [(0.61, Cause.UNEXPLAINED), (1.9, Cause.RECEIVER_DEAF)])
+def test_a_backup_that_hears_a_resignation_claims_the_address_whose_ever_it_was(after, cause):
+    """C gives up what it did not have; B, whose node observes, waits for its Skew_Time as if it had."""
+    trace = Trace().adverts(A, 102, 0, 60).address(-0.5, present=True, address=B, initial=True).resign(C, 28.1)
+    claim = 28.1 + after
+    assert verdict(trace.adverts(B, 101, claim, 3))[0] is cause
+
+
+@pytest.mark.parametrize(("lossy", "confidence"), [(0.3, Confidence.LIKELY), (0.02, Confidence.CERTAIN)])
+def test_a_stall_is_not_certain_where_many_adverts_are_lost(lossy, confidence):
+    """The first three of the new router may be, and then it came earlier, and outranked it."""
+    heard = iter([number % round(1 / lossy) != 1 for number in range(60)])
+    trace = Trace().adverts(A, 65, -40, 60, heard=lambda: next(heard)).adverts(B, 60, TAKEN, 10).adverts(A, 65, 33, 60)
+    assert verdict_of_first(trace) == (Cause.DAEMON_STALLED, confidence)
+
+
+@pytest.mark.parametrize(("again", "cause"), [(None, Cause.ADDRESS_REMOVED), (18.9, Cause.STOPPED)])
+def test_an_address_that_was_added_again_was_not_removed_before_the_resignation(again, cause):
+    """A had given it up to a better router, and has it back, when it is stopped."""
+    trace = Trace().adverts(A, 65, 0, 20).resign(A, 19.5).adverts(B, 60, 20.3, 30)
+    trace.address(-0.5, present=True, address=A, initial=True).address(18.1, present=False)
+    assert verdict(trace if again is None else trace.address(again, present=True))[0] is cause
+
+
+@pytest.mark.parametrize(("lost", "confidence"), [((), Confidence.CERTAIN), ((5, 9), Confidence.LIKELY)])
+def test_a_kill_is_not_certain_where_adverts_without_a_number_are_lost(lost, confidence):
+    """The resignation may be lost as well."""
+    trace = Trace(version=3, family=Family.IPV6)
+    for number in range(20):
+        trace.advert(A6, 65, number, heard=number not in lost)
+    trace.adverts(B6, 60, 19 + 3 + 196 / 256, 30)
+    assert verdict(left(trace, A6, 19.5)) == (Cause.DAEMON_KILLED, confidence)
+
+
+def all_down(begin, *, resigned=True, anew=True):
+    """B was Active once; A gives the address up, or falls silent, and is the first to be back."""
+    trace = Trace().adverts(B, 60, -30, 20).restart(A).adverts(A, 65, -9.6, 28)
+    if resigned:
+        trace.resign(A, 18.9)
+    return (trace.restart(A) if anew else trace.sent_elsewhere(A, int(begin - 18.9))).adverts(A, 65, begin, 30)
+
+
+@pytest.mark.parametrize("begin", [19.7, 24.1, 40.3])
+def test_an_outage_of_all_routers_is_a_flap(begin):
+    """Everything was restarted at once, say."""
+    flap = flaps(all_down(begin))[-1]
+    assert (flap.former, flap.current, flap.time) == (A, A, at(18.9))
+    assert flap.verdict.cause is Cause.STOPPED
+    assert flap.outage.minimum >= (begin - 19) * 1e9
+
+
+def test_a_silence_of_a_new_process_was_none_of_ours():
+    assert [(flap.former, flap.current) for flap in flaps(all_down(30.1, resigned=False))] == [(B, A), (A, A)]
+    assert [(flap.former, flap.current) for flap in flaps(all_down(30.1, resigned=False, anew=False))] == [(B, A)]
+
+
+@pytest.mark.parametrize(("until", "confidence"), [(30, Confidence.CERTAIN), (29, Confidence.LIKELY)])
+def test_a_partition_is_not_certain_where_the_capture_lost_its_end(until, confidence):
+    """B is on schedule until A is heard again; if not, adverts of A were lost here, and by those it counts."""
+    trace = Trace().adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, int(until - TAKEN) + 1)
+    trace.sent_elsewhere(A, 11).adverts(A, 65, 30.7, 30)
+    assert verdict_of_first(trace) == (Cause.PARTITION, confidence)
+
+
+def claims_again(*, lost=()):
+    """B goes on when the better A takes the address, 17 times unheard, until it is heard again at 28."""
+    trace = Trace().adverts(B, 60, 0, 11)
+    for number in range(50):
+        trace.advert(A, 65, 10.4 + number, heard=number not in lost)
+    return trace.sent_elsewhere(B, 17).adverts(B, 60, 28, 10)
+
+
+@pytest.mark.parametrize(("lost", "expected"), [((), True), (range(5, 10), False)], ids=["A is heard", "A is not heard either"])
+def test_claims_are_unheard_for_certain_only_where_the_owner_is_heard_meanwhile(lost, expected):
+    certain = {flap.verdict.cause for flap in flaps(claims_again(lost=lost)) if flap.verdict.confidence is Confidence.CERTAIN}
+    assert (Cause.PARTITION in certain) is expected
+
+
+def test_a_capture_that_lacks_the_claim_itself_may_have_lost_the_adverts():
+    trace = parted(100)
+    gap = range(at(17.5), at(23))
+    trace.items = [item for item in trace.items if not (item.node == "m1" and item.time in gap)]
+    assert verdict_of_first(trace) == (Cause.PARTITION, Confidence.LIKELY)
+
+
+@pytest.mark.parametrize(("until", "confidence"), [(20, Confidence.CERTAIN), (19, Confidence.LIKELY)])
+def test_a_preemption_is_not_certain_where_the_advert_before_it_is_missing(until, confidence):
+    """With it a resignation may be lost, for which a better router that is told not to preempt takes over."""
+    trace = Trace().adverts(A, 60, 0, until + 1).restart(B).adverts(B, 65, 20.4, 30)
+    assert verdict(trace) == (Cause.PREEMPTED, confidence)
+
+
+def back_as_before(priority, when, *, until=30):
+    """A resigns once, B takes over at 60, and the same process of A is back, at a priority and a time."""
+    trace = Trace().adverts(A, priority, 0, 20).resign(A, 19.5).adverts(B, 60, 20.2, until - 20)
+    return trace.adverts(A, priority, when, 30)
+
+
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [
+        (back_as_before(65, 30.1), (Cause.CHECK_FAILED, Confidence.LIKELY)),
+        (back_as_before(65, 20.36, until=21), (Cause.ADDRESS_REMOVED, Confidence.LIKELY)),
+        (back_as_before(60, 33.5), (Cause.ADDRESS_REMOVED, Confidence.LIKELY)),
+        (back_as_before(65, 40.1, until=37), (Cause.ADDRESS_REMOVED, Confidence.LIKELY)),
+    ],
+    ids=["it preempts late", "it preempts after its Skew_Time", "an equal", "nobody else is left"],
+)
+def test_a_better_router_that_stood_aside_was_in_fault(trace, expected):
+    """A router whose address was only removed does not heed a worse one."""
+    assert verdict_of_first(trace) == expected
+
+
+def test_routers_that_would_reject_each_other_need_not_be_parted():
+    """B has sent adverts before it is first heard; but A, reloaded with another interval, is none that it accepts."""
+    trace = Trace().adverts(A, 100, 0, 20)
+    slow = Trace(interval=2, ident=0).adverts(A, 100, 19.3, 20)
+    (flap,) = flaps(trace + slow + Trace(ident=10).adverts(B, 90, 22.9, 30))
+    assert flap.verdict.cause is Cause.ADVERTS_REJECTED

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from traces import A, B, Trace, at, flaps
+from traces import A, B, C, Trace, at, flaps
 
 from observer.model.observations import Advert, GroupLeft
 from observer.model.verdicts import Cause, Confidence
+
+D = "192.0.2.14"
 
 
 def verdict(trace):
@@ -39,6 +41,46 @@ def test_groups_on_different_vlans_are_no_conflict(vlans):
 @pytest.mark.parametrize("vlans", [((), ()), ((10,), (10,))])
 def test_groups_on_one_vlan_are_a_conflict(vlans):
     assert verdict(two_groups(*vlans)) == (Cause.VRID_CONFLICT, Confidence.CERTAIN)
+
+
+def segment(vlans, former, new, begin=0.0):
+    """On one of the VLANs that a mirror port shows, a router is stopped, and its backup has the same address after it."""
+    trace = Trace(ident=int(4000 + 100 * begin)).adverts(former, 65, begin, 20, vlans=vlans)
+    trace.advert(former, 0, begin + 19.5, vlans=vlans)
+    return trace.adverts(new, 60, begin + 20.3, 30, vlans=vlans).arp(new, begin + 20.31, count=3)
+
+
+@pytest.mark.parametrize("vlans", [((10,), (20,)), ((5, 10), (5, 20)), ((10, 5), (20, 5))])
+@pytest.mark.parametrize(("former", "new"), [(A, B), (A, C), (C, D)], ids=["its routers", "one of them", "others"])
+def test_equal_addresses_on_two_vlans_are_two_stories(vlans, former, new):
+    found = flaps(segment(vlans[0], A, B) + segment(vlans[1], former, new, 1.25))
+    assert [(flap.former, flap.current, flap.verdict.cause) for flap in found] == [
+        (A, B, Cause.STOPPED),
+        (former, new, Cause.STOPPED),
+    ]
+
+
+@pytest.mark.parametrize("vlans", [((10,), ()), ((), (10,)), ((5, 10), (10,))])
+def test_tags_taken_off_on_the_way_leave_one_story(vlans):
+    """Both ends of a path are mirrored: one of them has the tag no more."""
+    whole, less = segment(vlans[0], A, B), segment(vlans[1], A, B)
+    less.items = [replace(item, time=item.time + 50_000) for item in less.items]
+    assert verdict(whole + less) == (Cause.STOPPED, Confidence.LIKELY)
+    assert len(flaps(whole + less)) == 1
+
+
+def test_one_vrid_on_many_vlans_is_followed_on_each():
+    stories = [segment((number,), A, B, number / 20) for number in range(10, 22)]
+    whole = Trace()
+    for story in stories:
+        whole = whole + story
+    assert [flap.verdict.cause for flap in flaps(whole)] == [Cause.STOPPED] * len(stories)
+
+
+def test_a_conflict_on_one_vlan_hides_no_flap_on_another():
+    trace = two_groups((10,), (10,)) + segment((20,), C, D)
+    found = {(flap.former, flap.verdict.cause) for flap in flaps(trace)}
+    assert found >= {(A, Cause.VRID_CONFLICT), (C, Cause.STOPPED)}
 
 
 def lowered():
