@@ -133,7 +133,7 @@ def timely(view: FlapView, last: Run) -> bool:
     If not, other adverts came or went meanwhile than were heard: a resignation, for one, which a capture may have lost.
     """
     takeover, silence = view.takeover, view.silence
-    if takeover is None or silence is None or _unheard_before(view, takeover):
+    if takeover is None or silence is None or _unheard_before(view, takeover) or _claimed_early(view, last):
         return False
     return abs(silence - active_down_interval(takeover)) <= max(last.interval // 20, TIMER)
 
@@ -148,6 +148,12 @@ def for_its_fall(view: FlapView, before: Run, held: Run) -> bool:
         return False
     patience = view.taken_over - before.last - active_down_interval(takeover)
     return silence < SILENT * held.interval or abs(patience) <= max(held.interval // 20, TIMER)
+
+
+def _claimed_early(view: FlapView, last: Run) -> bool:
+    """Whether a third router claimed the addresses sooner than a silence tells any: it had heard a resignation."""
+    others = (run for router, runs in view.runs.items() if router not in (view.former, view.current) for run in runs)
+    return any(run.priority > 0 and last.last < run.first < last.last + SILENT * last.interval for run in others)
 
 
 def _unheard_before(view: FlapView, takeover: Run) -> bool:

@@ -1000,3 +1000,14 @@ def test_routers_that_would_reject_each_other_need_not_be_parted():
     slow = Trace(interval=2, ident=0).adverts(A, 100, 19.3, 20)
     (flap,) = flaps(trace + slow + Trace(ident=10).adverts(B, 90, 22.9, 30))
     assert flap.verdict.cause is Cause.ADVERTS_REJECTED
+
+
+@pytest.mark.parametrize(
+    ("claim", "confidence"), [(None, Confidence.CERTAIN), (20.2, Confidence.LIKELY), (22.75, Confidence.CERTAIN)]
+)
+def test_a_kill_is_not_certain_where_a_third_router_had_heard_a_resignation(claim, confidence):
+    """C claims the address a Skew_Time after it, and not after a silence; neither B nor the capture heard it."""
+    trace = left(talking(silent(), A, 0, 40), A, 19.4)
+    if claim is not None:
+        trace.advert(C, 50, claim)
+    assert next(flap for flap in flaps(trace) if flap.current == B).verdict.confidence is confidence
