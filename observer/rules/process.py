@@ -94,7 +94,7 @@ def off_schedule(before: Run, after: Run) -> bool:
 
 def two_at_once(before: Run, after: Run) -> bool:
     """Whether the first advert of a run is one of two within some milliseconds, by one priority or by both."""
-    return after.first - before.last <= BURST or (burst(after) and after.off_schedule != after.first)
+    return after.first - before.last <= BURST or burst(after)
 
 
 def looks(view: FlapView, begin: int, end: int) -> tuple[tuple[HostSample, HostSample], ...]:
