@@ -18,7 +18,7 @@ from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
 from observer.rules.process import burst, counts, keepaliveds, off_schedule, resigned_after_gap, resigned_before_gap, restarted
 from observer.rules.resignation import stood_aside, together, waited
-from observer.rules.silence import active_down_interval, for_its_fall, gappy
+from observer.rules.silence import for_its_fall, gappy
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
@@ -230,9 +230,6 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if not counts(before) and (gappy(before) or gappy(after)):
         confidence = min(confidence, Confidence.LIKELY)
         blind.append("adverts were lost, and carry no identification: a reload's may have been among them")
-    if view.taken_over - after.first > active_down_interval(takeover) + after.interval + after.interval // 2:
-        confidence = min(confidence, Confidence.LIKELY)
-        blind.append(f"{takeover.router} let more time pass than a backup does: it may have come later, or is told to wait")
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:
         confidence = min(confidence, Confidence.LIKELY)
         blind.append(f"{held.router} had fallen silent as well before the move")

@@ -843,12 +843,12 @@ def fell_before(new, later, *, priority=100):
     ("trace", "expected"),
     [
         (fell_before(90, 2.65), (Cause.CHECK_FAILED, Confidence.CERTAIN)),
-        (fell_before(90, 9.65), (Cause.CHECK_FAILED, Confidence.LIKELY)),
+        (fell_before(90, 9.65), (Cause.CHECK_FAILED, Confidence.CERTAIN)),
         (fell_before(110, 9.65), (Cause.PREEMPTED, Confidence.CERTAIN)),
     ],
     ids=["a backup", "one that came later", "one that was better before as well"],
 )
-def test_a_priority_that_fell_is_not_why_a_better_router_takes_over(trace, expected):
+def test_a_priority_that_fell_is_why_a_worse_router_takes_over_whenever_it_comes(trace, expected):
     assert verdict(trace) == expected
 
 
