@@ -142,7 +142,7 @@ def _loop(turns: list[Turn]) -> tuple[bool, str]:
     """Whether the delays support that reconnects fail the check that leads to the next flap, with the figures.
 
     What sets a storm off may fail the check of one router after the other before the first wave does: such turns are said, and
-    speak neither for the loop nor against it. Once it goes round, a check that fails without a wave speaks against it.
+    do not speak against the loop unless they are many. Once it goes round, a check that fails without a wave does.
     """
     before = turns[:-1]
     failed = [turn for turn in before if turn.failed is not None]
@@ -165,9 +165,8 @@ def _loop(turns: list[Turn]) -> tuple[bool, str]:
     begun = before.index(driven[0])
     calm = [turn for turn in failed if turn.reconnects is not None and turn not in driven]
     if earlier := [turn for turn in calm if turn in before[:begun]]:
-        figures += f"; before them {len(earlier)} without one, of what set it off"
-    round_and_round = len(driven) + len(unseen) > (len(before) - begun) / 2
-    if len(calm) > len(earlier) or not round_and_round or max(delays) - min(delays) > LIKE:
+        figures += f"; before them {len(earlier)} without one, perhaps of what set it off"
+    if len(calm) > len(earlier) or len(driven) + len(unseen) <= len(before) / 2 or max(delays) - min(delays) > LIKE:
         return False, f"not shown that reconnects drive the flaps, for waves and delays differ: {figures}"
     return True, f"reconnects drive the next failure: {figures}"
 

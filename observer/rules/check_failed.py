@@ -16,9 +16,18 @@ from observer.model.host import LogEvent, LogKind
 from observer.model.time import MILLISECOND, SECOND, clock_time, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules import link_down
-from observer.rules.process import burst, counts, keepaliveds, off_schedule, resigned_after_gap, resigned_before_gap, restarted
-from observer.rules.resignation import stood_aside, together, waited
-from observer.rules.silence import for_its_fall, gappy
+from observer.rules.process import (
+    burst,
+    came_up,
+    counts,
+    keepaliveds,
+    off_schedule,
+    resigned_after_gap,
+    resigned_before_gap,
+    restarted,
+)
+from observer.rules.resignation import close, stood_aside, waited
+from observer.rules.silence import active_down_interval, for_its_fall, gappy
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
@@ -81,10 +90,10 @@ def _fault(view: FlapView, resignation: Run) -> Finding | str:
         )
         evidence.append(Evidence(member.first, group, member.node))
     name, proof, blind = _named(view, None if view.faulting is None else tuple((check,) for check in view.faulting))
-    late = waited(view, resignation)
-    if (late or together(resignation)) and (fault is None or name is None):
+    overdue = waited(view, resignation)
+    if (overdue or close(resignation)) and (fault is None or name is None):
         link = "a link that was lost for a moment puts a router in FAULT too, which then resigns late and twice at once"
-        confidence = Confidence.POSSIBLE if late else Confidence.LIKELY
+        confidence = Confidence.POSSIBLE if overdue else Confidence.LIKELY
         return Finding(Cause.CHECK_FAILED, confidence, (*evidence, *proof), (*blind, link), name)
     if fault is None and view.faulting is None and not keepaliveds(view.held or resignation):
         other = "its adverts are not keepalived's by their make: another program may resign twice for other reasons"
@@ -230,6 +239,10 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if not counts(before) and (gappy(before) or gappy(after)):
         confidence = min(confidence, Confidence.LIKELY)
         blind.append("adverts were lost, and carry no identification: a reload's may have been among them")
+    late = view.taken_over - after.first > active_down_interval(takeover) + after.interval + after.interval // 2
+    if late and not came_up(view, takeover, held):
+        confidence = min(confidence, Confidence.LIKELY)
+        blind.append(f"{takeover.router} came late: one that is told not to preempt does so when it hears {held.router} no more")
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:
         confidence = min(confidence, Confidence.LIKELY)
         blind.append(f"{held.router} had fallen silent as well before the move")

@@ -91,16 +91,15 @@ def _sent_and_not_received(view: FlapView) -> Finding | None:
     if not view.heard_at(claimant, view.taps[claimant], end - owner.interval // 2, end + owner.interval):
         unsure = f"the capture on {claimant} lacks its own claim as well: it may have lost them"
         return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (unsure,))
-    if 0 < before <= heard and _by_chance(missing, before, heard) <= CHANCE:
+    if 0 < before <= heard and _by_chance(missing, before) <= CHANCE:
         return Finding(Cause.PARTITION, Confidence.CERTAIN, (Evidence(end, lost),))
     few = f"of the {before} adverts before that, {heard} were captured there: it may have lost these as well"
     return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (few,))
 
 
-def _by_chance(missing: int, before: int, heard: int) -> float:
-    """How likely a tap is to have lost so many in a row that heard some of those before (Laplace's rule of succession)."""
-    loss = (max(0, before - heard) + 1) / (before + 2)
-    chance: float = loss**missing
+def _by_chance(missing: int, heard: int) -> float:
+    """How likely a tap is to have lost so many in a row that caught all of those before (Laplace's rule of succession)."""
+    chance: float = (1 / (heard + 2)) ** missing
     return chance
 
 
@@ -141,7 +140,7 @@ def _silence_was_ours(view: FlapView) -> Finding | None:
     ):
         return None
     heard = sum(run.count for run in view.tenure())
-    sure = _yielded(view, back) and view.lossless and timely(view, last) and _by_chance(unseen, heard, heard) <= CHANCE
+    sure = _yielded(view, back) and view.lossless and timely(view, last) and _by_chance(unseen, heard) <= CHANCE
     return Finding(
         Cause.PARTITION,
         Confidence.CERTAIN if sure else Confidence.LIKELY,
@@ -180,12 +179,12 @@ def returned(view: FlapView) -> Run | None:
     takeover = view.takeover
     if takeover is None or view.current == view.former:
         return None
-    earlier = [run for run in view.runs.get(takeover.router, ()) if run.last < takeover.first]
-    if not earlier or earlier[-1].priority != takeover.priority or counts(earlier[-1]) or burst(takeover):
+    earlier = view.preceding(takeover)
+    if earlier is None or earlier.priority != takeover.priority or counts(earlier) or burst(takeover):
         return None
     held = view.held
-    taken = held is not None and held.first - earlier[-1].last > SILENT * earlier[-1].interval
-    return earlier[-1] if taken else None
+    taken = held is not None and held.first - earlier.last > SILENT * earlier.interval
+    return earlier if taken else None
 
 
 def kept_on(before: Run, after: Run, unseen: int | None) -> bool:
@@ -202,10 +201,10 @@ def _claimed_elsewhere(view: FlapView) -> Finding | None:
         run = next((run for run in view.runs.get(router or "", ()) if run.priority > 0 and run.last >= view.time), None)
         if run is None or run.first_ident is None or held is None:
             continue
-        earlier = [before for before in view.runs.get(router or "", ()) if before.last < run.first]
-        if earlier:
-            unseen = unheard(earlier[-1], run) if counts(earlier[-1]) and earlier[-1].priority > 0 else None
-            if not kept_on(earlier[-1], run, unseen):
+        earlier = view.preceding(run)
+        if earlier is not None:
+            unseen = unheard(earlier, run) if counts(earlier) and earlier.priority > 0 else None
+            if not kept_on(earlier, run, unseen):
                 unseen = None
         else:
             # Adverts of this process before its first one heard; it may have been Active before the observation began.
@@ -219,7 +218,7 @@ def _claimed_elsewhere(view: FlapView) -> Finding | None:
             return Finding(
                 Cause.PARTITION,
                 Confidence.CERTAIN
-                if earlier and _heard_meanwhile(view, held, earlier[-1].last, run.first)
+                if earlier is not None and _heard_meanwhile(view, held, earlier.last, run.first)
                 else Confidence.LIKELY
                 if alone
                 else Confidence.POSSIBLE,

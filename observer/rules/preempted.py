@@ -10,12 +10,11 @@ Not to be confused with: `check_failed` (there the former router's priority fell
 """
 
 from observer.model.addresses import VIRTUAL_MAC, virtual_mac
-from observer.model.host import LogKind
 from observer.model.observations import AddressChange, Family, LinkChange
 from observer.model.time import MILLISECOND, SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.partition import returned
-from observer.rules.process import restarted
+from observer.rules.process import came_up, restarted
 from observer.rules.silence import SILENT, active_down_interval, complete, on_beat
 from observer.rules.view import FlapView, Run
 
@@ -24,9 +23,6 @@ AT_ONCE = SECOND
 
 EXACT = 5 * MILLISECOND
 """By how much, or a fiftieth of an interval, a timer of keepalived is late as a rule."""
-
-CAME = frozenset({LogKind.PRIORITY_CHANGED, LogKind.STARTING, LogKind.LOWER_PRIORITY_DISCARDED})
-"""What a better router logs before it takes over, and one that is told not to preempt, and hears nothing, does not."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -63,7 +59,7 @@ def find(view: FlapView) -> Finding | str:
             takeover.node,
         )
     ]
-    earlier = _earlier(view, takeover)
+    earlier = view.preceding(takeover)
     if earlier is not None:
         evidence.append(Evidence(earlier.last, f"{takeover.router} had been Active before, last at {earlier.priority}"))
     fallen = [run for run in view.runs.get(held.router, ()) if run.last < held.first and run.priority >= takeover.priority]
@@ -75,7 +71,7 @@ def find(view: FlapView) -> Finding | str:
     if deaf is not None:
         parted = f"adverts of {held.router} arrived at {deaf} no more: a router that does not hear them takes over as well"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (parted,))
-    if idle and not _regained(view, earlier, held) and _patience_ended(view, held, takeover):
+    if idle and not came_up(view, takeover, held) and _patience_ended(view, held, takeover):
         told = f"it came just when it would have for an advert of {held.router} that it heard last, if it is told not to preempt"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (told,))
     if idle and not on_beat(held, view.taken_over):
@@ -132,24 +128,13 @@ def _fell_unheard(view: FlapView, held: Run, takeover: Run) -> Run | None:
 
     A backup that is there takes over within Active_Down_Interval of the fall; one that let more time pass came later.
     """
-    before = next((run for run in reversed(view.runs.get(held.router, ())) if run.last < held.first), None)
+    before = view.preceding(held)
     if before is None or before.priority < takeover.priority:
         return None
     if takeover.first - held.first > active_down_interval(takeover) + held.interval:
         return None
     others = (run for router, runs in view.runs.items() if router != held.router for run in runs)
     return None if any(before.last < run.last and run.first < held.first for run in others) else before
-
-
-def _earlier(view: FlapView, takeover: Run) -> Run | None:
-    earlier = [run for run in view.runs.get(takeover.router, ()) if run.last < takeover.first]
-    return earlier[-1] if earlier else None
-
-
-def _regained(view: FlapView, earlier: Run | None, held: Run) -> bool:
-    """Whether the new router's priority was too low when it was last Active, or its log says that it came."""
-    logged = any(event.kind in CAME for event in view.claimant_log)
-    return logged or (earlier is not None and 0 < earlier.priority <= held.priority)
 
 
 def _patience_ended(view: FlapView, held: Run, takeover: Run) -> bool:

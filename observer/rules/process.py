@@ -7,7 +7,7 @@ Routers that number otherwise, and IPv6, where there is none, tell nothing.
 from itertools import pairwise
 
 from observer.model.addresses import VIRTUAL_MAC
-from observer.model.host import HostSample
+from observer.model.host import HostSample, LogKind
 from observer.model.time import MILLISECOND, SECOND
 from observer.model.verdicts import Evidence
 from observer.rules.view import FlapView, Run
@@ -20,6 +20,9 @@ BURST = 20 * MILLISECOND
 
 LISTENED = 3 * SECOND
 """Adverts of so long went unrefused: a kernel refuses them once a second, whatever their rate (icmp_ratelimit of icmp(7))."""
+
+CAME = frozenset({LogKind.PRIORITY_CHANGED, LogKind.STARTING, LogKind.LOWER_PRIORITY_DISCARDED})
+"""What a better router logs before it takes over, and one that is told not to preempt, and hears nothing, does not."""
 
 SLACK = 3
 """Adverts beyond its schedule that a router may have sent: it answers rivals at once, and a thawed one sends a burst."""
@@ -95,6 +98,13 @@ def off_schedule(before: Run, after: Run) -> bool:
 def two_at_once(before: Run, after: Run) -> bool:
     """Whether the first advert of a run is one of two within some milliseconds, by one priority or by both."""
     return after.first - before.last <= BURST or burst(after)
+
+
+def came_up(view: FlapView, takeover: Run, held: Run) -> bool:
+    """Whether the new router's priority was too low when it was last Active, or its log says that it came."""
+    earlier = view.preceding(takeover)
+    logged = any(event.kind in CAME for event in view.claimant_log)
+    return logged or (earlier is not None and 0 < earlier.priority <= held.priority)
 
 
 def looks(view: FlapView, begin: int, end: int) -> tuple[tuple[HostSample, HostSample], ...]:

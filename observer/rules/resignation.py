@@ -7,7 +7,10 @@ from observer.rules.silence import TIMER, skew_time
 from observer.rules.view import FlapView, Run
 
 AT_ONCE = 10 * MICROSECOND
-"""Priority-0 adverts closer than this left one queue: keepalived sends those of a FAULT some 0.1 to 0.7 ms apart. Where they are
+"""Priority-0 adverts closer than this, where they are sent, left one queue."""
+
+CLOSE = 100 * MICROSECOND
+"""Priority-0 adverts closer than this may have: keepalived was seen to send those of a FAULT 0.15 to 0.7 ms apart. Where they are
 received they may be closer than they were sent, for what forwards them, and the card that takes them in, does several at once."""
 
 ENDS = 3 * SECOND
@@ -24,15 +27,15 @@ def late(held: Run | None, resignation: Run) -> bool:
     return resignation.first - held.last > held.interval + max(held.interval // 10, TIMER)
 
 
-def together(resignation: Run) -> bool:
-    """Whether two priority-0 adverts came out of a queue, the router's own or another's."""
-    return resignation.count >= 2 and resignation.last - resignation.first < AT_ONCE
+def close(resignation: Run, most: int = CLOSE) -> bool:
+    """Whether two priority-0 adverts came so close to each other that they may have waited together."""
+    return resignation.count >= 2 and resignation.last - resignation.first < most
 
 
 def waited(view: FlapView, resignation: Run) -> bool:
     """Whether the adverts of a resignation had waited for a link: they came late, or left the router two at once."""
     at_home = view.taps.get(resignation.router) == resignation.node
-    return late(view.held, resignation) or (at_home and together(resignation))
+    return late(view.held, resignation) or (at_home and close(resignation, AT_ONCE))
 
 
 def removed_before(view: FlapView, resignation: Run) -> AddressChange | None:

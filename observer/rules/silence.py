@@ -59,7 +59,7 @@ def fell_silent(view: FlapView) -> tuple[Run, Evidence] | str:
 
 def left_with(view: FlapView, last: Run) -> bool:
     """Whether the former router's kernel left the group of VRRP before its next advert was due, and so in place of it."""
-    return view.left is not None and view.left - last.last <= last.interval + max(last.interval // 8, TIMER)
+    return view.left is not None and on_beat(last, view.left)
 
 
 def missing_signs(view: FlapView, last: Run, until: int) -> float:
@@ -110,11 +110,9 @@ def interrupted(view: FlapView, claimant: Run) -> Run | None:
 
     The router that lost the address to it had taken over only when that silence was long enough: nobody had outranked it.
     """
-    held = view.held
-    earlier = [run for run in view.runs.get(claimant.router, ()) if run.last < claimant.first]
-    if held is None or not earlier:
+    held, before = view.held, view.preceding(claimant)
+    if held is None or before is None:
         return None
-    before = earlier[-1]
     same = (before.priority, before.addresses) == (claimant.priority, claimant.addresses)
     owner = [run for run in view.runs.get(held.router, ()) if before.last < run.first <= claimant.first]
     if not same or not owner or owner[0].first - before.last < SILENT * before.interval:
@@ -158,8 +156,8 @@ def _claimed_early(view: FlapView, last: Run) -> bool:
 
 def _unheard_before(view: FlapView, takeover: Run) -> bool:
     """Whether the new router had advertised unheard since it was heard last, by its identification."""
-    earlier = [run for run in view.runs.get(takeover.router, ()) if run.last < takeover.first]
-    return bool(earlier and unheard(earlier[-1], takeover))
+    earlier = view.preceding(takeover)
+    return earlier is not None and bool(unheard(earlier, takeover))
 
 
 def too_soon(view: FlapView, last: Run) -> bool:

@@ -222,6 +222,10 @@ class FlapView:
         times = sorted(time for time in self.heard.get(router, {}).get(node, ()) if begin <= time <= end)
         return sum(1 for number, time in enumerate(times) if number == 0 or time - times[number - 1] > interval // 4)
 
+    def preceding(self, run: Run) -> Run | None:
+        """The same router's run before a run."""
+        return next((earlier for earlier in reversed(self.runs.get(run.router, ())) if earlier.last < run.first), None)
+
     def at_home(self, run: Run) -> int:
         """When a run began by the clock of the router's own node, if its tap heard it; else as it was heard first."""
         node = self.local.get(run.router)
