@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import time
@@ -116,6 +117,9 @@ class Agent:
             self._files.start()
         self._capture.start()
         self._host.start()
+        # What is there by now stays, and need not be looked through for garbage.
+        gc.freeze()
+        gc.enable()
         self._notify.ready()
         try:
             run(self._stream(), self._engine, self._sinks)
@@ -182,26 +186,30 @@ class Agent:
     def _stream(self) -> Iterator[Observation | TimePassed]:
         """What the sources deliver; on the way, the kernel's filter and the agent's own metrics are kept up to date."""
         followed: frozenset[str] = frozenset()
+        latest: Observation | None = None
         for item in self._live.stream(self._engine.next_deadline):
             yield item
-            if isinstance(item, TimePassed):
-                self._health.turned()
-                self._notify.turned()
-                if self._reload:
-                    self._reloaded()
-                if self._unheard:
-                    self._unheard = False
-                    self._warn("SIGUSR1: nothing is recorded; name a directory with --recordings")
+            if not isinstance(item, TimePassed):
+                latest = item
+                if self._sign_of_trouble(item):
+                    self._host.hurry()
+                continue
+            self._health.turned()
+            self._notify.turned()
+            if self._reload:
+                self._reloaded()
+            if self._unheard:
+                self._unheard = False
+                self._warn("SIGUSR1: nothing is recorded; name a directory with --recordings")
+            if latest is not None:
                 if (addresses := self._engine.watched) != followed:
                     self._capture.follow(addresses)
                     followed = addresses
-                if item.time - self._learned >= SECOND:
-                    self._learned, self._services.virtual = item.time, self._engine.served
-            else:
-                if self._sign_of_trouble(item):
-                    self._host.hurry()
                 late, self._late = self._live.late + self._live.dropped - self._late, self._live.late + self._live.dropped
-                self._metrics.handled(seconds(time.time_ns() - item.time), late)
+                self._metrics.handled(seconds(time.time_ns() - latest.time), late)
+                latest = None
+            if item.time - self._learned >= SECOND:
+                self._learned, self._services.virtual = item.time, self._engine.served
 
     def _sign_of_trouble(self, item: Observation) -> bool:
         """Something changed hands, or may soon: what the node's own sources see in the next seconds matters."""

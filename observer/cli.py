@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import signal
 import sys
@@ -25,8 +26,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    parsed = _parser().parse_args(arguments)
+    # What is imported stays: nothing is gained by looking for garbage in it again and again.
+    gc.disable()
     try:
+        parsed = _parser().parse_args(arguments)
         status = int(parsed.work(parsed))
         sys.stdout.flush()
     except (ConfigError, SourceError) as error:
@@ -45,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNUSABLE
     except KeyboardInterrupt:
         return 130
+    finally:
+        gc.enable()
     return status
 
 
@@ -178,6 +183,8 @@ def _causes(parsed: argparse.Namespace) -> int:
 def _replay(parsed: argparse.Namespace) -> int:
     from observer.replay import Request, replay
 
+    gc.freeze()
+    gc.enable()
     replay(Request(**{option.name: getattr(parsed, option.name) for option in fields(Request)}), _warn)
     return 0
 

@@ -37,8 +37,8 @@ PACE = 0.05
 """Seconds between two adverts."""
 PORT = 9968
 PRIORITY = ("nice", "-n", "-10")
-SETTLING = 1.5
-"""Seconds after the flood that count as well."""
+SETTLING = 4.0
+"""Seconds after the flood that count as well: the agent may take a few segments late (`batches.LEISURE`)."""
 PATIENCE = 20
 """Seconds that the agent has to account for what it was sent."""
 FILTER = f"(host {flood.VIP} or host {flood.ROUTER}) and ((tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0) or ip proto 112)"
@@ -165,7 +165,7 @@ def agent(kind: str) -> Run:
 
         _until(heard, "the agent to hear resets")
         first.stop()
-        time.sleep(1)
+        time.sleep(SETTLING)
         resets, heard_before = _sum(wire, "vrrp_resets_total"), _sum(wire, "vrrp_adverts_total")
         adverts = Adverts(wire)
         adverts.start()

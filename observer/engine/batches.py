@@ -23,6 +23,12 @@ SPAN = 60 * SECOND
 RIPE = SECOND
 """After so much time they are looked at where time is told to pass: somebody may watch."""
 
+FEW = 64
+"""Segments that may ripen for longer: proxies that check each other send as many in some seconds, all day long."""
+
+LEISURE = 3 * SECOND
+"""For so long: to look at a few costs nearly as much as to look at a thousand."""
+
 
 class Gathered:
     """Batches that came one after another, with nothing else in between."""
@@ -38,7 +44,7 @@ class Gathered:
     @property
     def ripe(self) -> int:
         """When what was gathered is to be looked at, even if nothing depends on it."""
-        return self._begin + RIPE
+        return self._begin + (RIPE if self._rows > FEW else LEISURE)
 
     def full(self, segments: TcpSegments) -> bool:
         """These would be too many, or span too long a time."""

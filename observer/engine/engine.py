@@ -169,7 +169,7 @@ class Engine:
     def advance(self, now: int) -> list[Event]:
         """Fire every deadline up to ``now``, each at its own time and in order.
 
-        Segments on which none of them depends, and the sums of resets that they belong to, may wait for a second more.
+        Segments on which none of them depends, and the sums of resets that they belong to, may wait until they are ripe.
         """
         if self._gathered and not self._due(now) and now < self._gathered.ripe:
             self._now = max(now, self._now or now)

@@ -198,6 +198,7 @@ NOTES = (
     OpenMetrics, as Prometheus does.""",
     """Counters of a virtual router are shown at 0 as soon as it is heard, with every cause, so that ``rate()`` and ``increase()``
     see the first flap. A router's first advert makes its series.""",
+    """Resets are counted once their second is over; a few that nothing depends on may take some seconds more.""",
     """A series stays until the agent restarts, also that of a router that is gone: its ``vrrp_active`` is 0, its
     ``vrrp_adverts_total`` stands still, its ``vrrp_priority`` is what it said last (0: it resigned).""",
     """A metric has at most 4096 series; what is beyond that is summed under ``other``. A virtual router of three has about 250

@@ -20,10 +20,11 @@ import numpy as np
 from observer.model.errors import SourceError
 from observer.model.observations import FramesLost, SourceChange, SourceState
 from observer.model.segments import Frames
+from observer.model.time import SECOND
 from observer.sources import packet_socket
 from observer.sources.packet_socket import LINK_TYPES
 from observer.sources.ring import Ring
-from observer.sources.ring_blocks import KEPT, Block
+from observer.sources.ring_blocks import FEW, HEAD, KEPT, OUTGOING, Block
 from observer.wire.frames import FrameDecoder
 from observer.wire.tcp import select
 
@@ -232,21 +233,21 @@ class Capture:
     def _segments(self, block: Block, name_of: Callable[[int], str]) -> None:
         """Hand over the segments of a block, those of each interface together."""
         # The VLAN's own interface hands over the same frame without its tag.
-        wanted = ~block.tagged
-        names = {index: name_of(index) for index in _distinct(block.interfaces)}
-        for index, name in names.items():
-            if not self._watching(name):
-                wanted &= block.interfaces != index
-        block = block.rows(wanted)
-        for hardware in _distinct(block.hardware):
-            linktype = LINK_TYPES.get(hardware)
-            if linktype is not None:
-                self._select(block.rows(block.hardware == hardware), linktype, names)
+        block = block.rows(~block.tagged)
+        for index in _distinct(block.interfaces):
+            name = name_of(index)
+            if self._watching(name):
+                here = block.rows(block.interfaces == index)
+                for hardware in _distinct(here.hardware):
+                    self._select(here.rows(here.hardware == hardware), hardware, name)
 
-    def _select(self, block: Block, linktype: int, names: dict[int, str]) -> None:
+    def _select(self, block: Block, hardware: int, interface: str) -> None:
+        linktype = LINK_TYPES.get(hardware)
+        if linktype is None:
+            return
         selection = select(
             node=self._node,
-            interface=None,
+            interface=interface,
             linktype=linktype,
             data=block.octets,
             offsets=block.offsets,
@@ -254,15 +255,11 @@ class Capture:
             times=block.times,
             data_segments=False,
         )
-        segments, chosen = selection.segments, selection.chosen
-        if segments is None:
-            return
-        if self._keep_frames:
-            segments = replace(segments, frames=_frames(block, linktype).rows(chosen))
-        interfaces = block.interfaces[chosen]
-        for index in _distinct(interfaces):
-            these = interfaces == index
-            self._deliver(replace(segments if these.all() else segments.rows(these), interface=names[index]))
+        segments = selection.segments
+        if segments is not None and self._keep_frames:
+            segments = replace(segments, frames=_frames(block, linktype).rows(selection.chosen))
+        if segments is not None:
+            self._deliver(segments)
 
     def _readable(self, packets: socket.socket, seconds: float | None) -> bool:
         """Wait until frames came, the time is over, or the capture is stopped."""
@@ -299,7 +296,9 @@ class _Losses:
 
 def _distinct(values: NDArray[Any]) -> list[int]:
     """The values that occur; mostly one."""
-    if len(values) and (values == values[0]).all():
+    if len(values) <= FEW:
+        return sorted(set(values.tolist()))
+    if (values == values[0]).all():
         return [int(values[0])]
     found: list[int] = np.unique(values).tolist()
     return found
@@ -317,17 +316,14 @@ def _block(frames: list[Frame]) -> tuple[Block, list[str]]:
     """Frames read one by one as a block of the ring would hold them, and the interfaces by the index that they have there."""
     names = list({frame.interface: None for frame in frames})
     lengths = np.array([len(frame.octets) for frame in frames], dtype=np.int64)
-    return Block(
-        octets=np.frombuffer(b"".join(frame.octets for frame in frames), dtype=np.uint8),
-        offsets=np.cumsum(lengths) - lengths,
-        lengths=lengths,
-        original_lengths=np.array([frame.length for frame in frames], dtype=np.int64),
-        times=np.array([frame.time for frame in frames], dtype=np.int64),
-        interfaces=np.array([names.index(frame.interface) for frame in frames], dtype=np.int32),
-        hardware=np.array([frame.hardware for frame in frames], dtype=np.uint16),
-        outgoing=np.array([frame.outgoing for frame in frames], dtype=np.bool_),
-        tagged=np.zeros(len(frames), dtype=np.bool_),
-    ), names
+    heads = np.zeros(len(frames), HEAD)
+    heads["second"], heads["nano"] = np.divmod([frame.time for frame in frames], SECOND)
+    heads["captured"], heads["length"] = lengths, [frame.length for frame in frames]
+    heads["ifindex"] = [names.index(frame.interface) for frame in frames]
+    heads["hardware"] = [frame.hardware for frame in frames]
+    heads["kind"] = [OUTGOING * frame.outgoing for frame in frames]
+    octets = np.frombuffer(b"".join(frame.octets for frame in frames), dtype=np.uint8)
+    return Block(octets, np.cumsum(lengths) - lengths, heads), names
 
 
 def _frames(block: Block, linktype: int) -> Frames:

@@ -34,7 +34,7 @@ FRAME = 192
 """128 octets and four columns."""
 
 REST = 0.005
-"""Seconds to wait at least for what is held: what comes at nearly the same time is handled at once."""
+"""Seconds for which what is due waits for what is due next: a handshake and its end are handled at once."""
 
 PIECE = 0.02
 """Seconds of segments handed on at once, at least: in a flood the next one is always due, and small batches cost more."""
@@ -89,7 +89,7 @@ class Live:
     def stream(self, next_deadline: Callable[[], int | None]) -> Iterator[Observation | TimePassed]:
         """Observations in order of time; in between, time that has passed, at the latest when ``next_deadline`` is due."""
         while True:
-            self._sleep(next_deadline())
+            woken = self._sleep(next_deadline())
             last = self._stopping
             # As many as there are: in a flood there are always more.
             for _ in range(len(self._arrived)):
@@ -97,6 +97,9 @@ class Live:
             if last:
                 break
             until = self._clock() - self._hold_back
+            if woken and self._merger.head is not None and self._merger.head > until:
+                # Something to wait for, which is all that had to be known.
+                continue
             self._tell_losses()
             self._rest = REST
             for observation in self._merger.release(until):
@@ -107,12 +110,17 @@ class Live:
             yield TimePassed(until)
         yield from self._merger.flush()
 
-    def _sleep(self, deadline: int | None) -> None:
-        """Until something is due; what arrives meanwhile is due later, so only a stream that holds nothing is woken by it."""
+    def _sleep(self, deadline: int | None) -> bool:
+        """Until something is due; what arrives meanwhile is due later, so only a stream that holds nothing is woken by it.
+
+        Whether it was woken.
+        """
         self._idle = self._merger.head is None
+        woken = False
         if not self._stopping and not (self._idle and self._arrived):
-            self._bell.acquire(timeout=self._wait(deadline))
+            woken = self._bell.acquire(timeout=self._wait(deadline))
         self._idle = False
+        return woken
 
     def _wake(self) -> None:
         with contextlib.suppress(RuntimeError):
@@ -147,9 +155,9 @@ class Live:
     def _wait(self, deadline: int | None) -> float:
         """Seconds until something held or a deadline is due."""
         waits = [1.0]
-        for due, least in ((self._merger.head, self._rest), (deadline, 0.001)):
+        for due, more, least in ((self._merger.head, REST, self._rest), (deadline, 0.0, 0.001)):
             if due is not None:
-                waits.append(max(least, (due + self._hold_back - self._clock()) / SECOND))
+                waits.append(max(least, (due + self._hold_back - self._clock()) / SECOND + more))
         return min(waits)
 
 

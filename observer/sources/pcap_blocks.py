@@ -103,10 +103,6 @@ class _Blocks:
             lengths[bad] = 0
         return lengths
 
-    def ordinary(self, octets: Octets, positions: Positions) -> NDArray[np.bool_]:  # noqa: ARG002
-        """See ``pcap_lanes.Format``: ``steps`` looked at everything."""
-        return np.ones(len(positions), dtype=np.bool_)
-
     def following(self, buffer: memoryview, position: int, end: int) -> int:
         """See ``pcap_lanes.Format``; -1 also before a block of another kind."""
         if position + self._shortest > end:

@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     Octets = NDArray[np.uint8]
 
 LANE = 48
-"""Records in a lane, more or less: many make the guesses cheap, few keep the lanes' ends together."""
+"""Records in a lane, more or less, at least: many make the guesses cheap, few keep the lanes' ends together."""
+
+LONGEST = 128
+"""The same at most."""
 
 FEWEST = 64
 """Lanes below which single steps are faster."""
+
+ENOUGH = 512
+"""Lanes beyond which longer ones are better than more of them: of fewer an array is too small to be fast."""
 
 
 class Format(Protocol):
@@ -33,9 +39,6 @@ class Format(Protocol):
 
     def steps(self, octets: Octets, positions: Positions) -> Positions:
         """Bytes from each position to the next record; 0 for what is no ordinary record. Positions may lie behind the end."""
-
-    def ordinary(self, octets: Octets, positions: Positions) -> NDArray[np.bool_]:
-        """What ``steps`` did not look at: whether these are ordinary records for which it was right."""
 
     def following(self, buffer: memoryview, position: int, end: int) -> int:
         """Where the next record begins; -1 if this one is impossible or does not lie before ``end`` as a whole."""
@@ -77,7 +80,8 @@ class _Lanes:
     """Stretches of a buffer, walked from guessed starts."""
 
     def __init__(self, form: Format, octets: Octets, begin: int, end: int, typical: int) -> None:
-        count = (end - begin) // (typical * LANE)
+        records = (end - begin) // typical
+        count = records // max(LANE, min(records // ENOUGH, LONGEST))
         edges = np.linspace(begin, end, count, endpoint=False).astype(np.int64)
         guessed = form.guess(octets, edges[1:], 2 * typical + 64)
         guessed = np.append(begin, guessed[(guessed > begin) & (guessed < end)])
@@ -90,7 +94,6 @@ class _Lanes:
         """Where each lane left its stretch, or stood still in it."""
         self._broken = np.flatnonzero(self._landed != ends)
         self._trail, self._inside = trail[:-1].T, inside.T
-        self._form, self._octets = form, octets
         self.starts = dict(zip(starts.tolist(), range(len(starts)), strict=True))
         """Position to number of the lane that starts there."""
 
@@ -104,10 +107,6 @@ class _Lanes:
         if position > self._ends[-1]:
             # The last one is not there as a whole.
             positions, position = positions[:-1], int(positions[-1])
-        ordinary = self._form.ordinary(self._octets, positions)
-        if not ordinary.all():
-            first = int(ordinary.argmin())
-            positions, position = positions[:first], int(positions[first])
         return positions, position
 
 
@@ -115,7 +114,7 @@ def _trail(form: Format, octets: Octets, starts: Positions, ends: Positions) -> 
     """A row of positions for each step, a column for each lane, until all have left their stretches or stand still."""
     rows, positions = [starts], starts
     # A lane with far more records than the others is left to the walk record by record.
-    while len(rows) < 8 * LANE:
+    while len(rows) < 4 * LONGEST:
         before = positions
         positions = positions + form.steps(octets, positions)
         rows.append(positions)

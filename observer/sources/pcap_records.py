@@ -66,7 +66,8 @@ class Records:
         """Of some record not long ago, since the epoch."""
         self._head = struct.Struct(f"{order}IIII").unpack_from
         self._captured = struct.Struct(f"{order}I").unpack_from
-        self._low, self._high = (8, 9) if order == "<" else (11, 10)
+        self._captured_at = (8, 9, 10, 11) if order == "<" else (11, 10, 9, 8)
+        """Octets of the captured length, the lowest first."""
 
     def guess(self, octets: Octets, edges: Positions, reach: int) -> Positions:
         """See ``pcap_lanes.Format``: the upper octets of the seconds are known, those of the lengths are zero."""
@@ -86,17 +87,14 @@ class Records:
         return found
 
     def steps(self, octets: Octets, positions: Positions) -> Positions:
-        """See ``pcap_lanes.Format``: as if the upper half of the captured length were zero."""
-        result = octets.take(positions + self._low, mode="clip") + np.int64(self.header)
-        upper = octets.take(positions + self._high, mode="clip")
-        if upper.any():
-            result += upper * np.int64(256)
-        return result
-
-    def ordinary(self, octets: Octets, positions: Positions) -> NDArray[np.bool_]:
-        """See ``pcap_lanes.Format``."""
-        one, other = (10, 11) if self.order == "<" else (8, 9)
-        result: NDArray[np.bool_] = (octets.take(positions + one) | octets.take(positions + other)) == 0
+        """See ``pcap_lanes.Format``: ordinary is what is shorter than 64 kB."""
+        low, high, *upper = (octets.take(positions + place, mode="clip") for place in self._captured_at)
+        result = low + np.int64(self.header)
+        if high.any():
+            result += high * np.int64(256)
+        large = upper[0] | upper[1]
+        if large.any():
+            result[large != 0] = 0
         return result
 
     def following(self, buffer: memoryview, position: int, end: int) -> int:

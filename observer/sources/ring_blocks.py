@@ -5,8 +5,9 @@ Pure: octets in, arrays out, for any octets; the layout is linux/if_packet.h's. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,17 +26,10 @@ STATUS_AT: Final = 8
 FEW: Final = 32
 """Frames up to which a block is walked frame by frame, which is then the faster way."""
 
-_BLOCK: Final = np.dtype(
-    {
-        "names": ["count", "first", "used", "first_second", "last_second"],
-        "formats": [np.uint32] * 5,
-        "offsets": [12, 16, 20, 32, 40],
-        "itemsize": 48,
-    }
-)
+_BLOCK: Final = struct.Struct("=12x3I8xI4xI")
 """struct tpacket_block_desc: num_pkts, offset_to_first_pkt, blk_len, ts_first_pkt, ts_last_pkt."""
 
-_FRAME: Final = np.dtype(
+HEAD: Final = np.dtype(
     {
         "names": ["next", "second", "nano", "captured", "length", "status", "mac", "ifindex", "hardware", "kind"],
         "formats": [np.uint32] * 6 + [np.uint16, np.int32, np.uint16, np.uint8],
@@ -47,7 +41,7 @@ _FRAME: Final = np.dtype(
 
 _VLAN_VALID = np.uint32(1 << 4)
 """TP_STATUS_VLAN_VALID."""
-_OUTGOING = 4
+OUTGOING = 4
 """PACKET_OUTGOING."""
 
 
@@ -58,54 +52,80 @@ class Block:
     octets: Octets
     """The block itself, which the kernel fills anew when it has it back; all else are copies."""
     offsets: Positions
-    lengths: Positions
-    """At most ``KEPT``."""
-    original_lengths: Positions
-    times: NDArray[np.int64]
-    interfaces: NDArray[np.int32]
-    """Interface indices."""
-    hardware: NDArray[np.uint16]
-    """ARPHRD_ numbers."""
-    outgoing: NDArray[np.bool_]
-    tagged: NDArray[np.bool_]
-    """The kernel took a VLAN tag off."""
+    heads: NDArray[Any]
+    """Of type ``HEAD``: what the kernel says of each frame."""
 
     def __len__(self) -> int:
-        return len(self.times)
+        return len(self.offsets)
+
+    @property
+    def lengths(self) -> Positions:
+        """Octets of each frame, at most ``KEPT``."""
+        lengths: Positions = np.minimum(self.heads["captured"], KEPT).astype(np.int64)
+        return lengths
+
+    @property
+    def original_lengths(self) -> Positions:
+        """Octets on the wire."""
+        return self.heads["length"].astype(np.int64)
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """Nanoseconds since the epoch."""
+        times: NDArray[np.int64] = self.heads["second"] * np.int64(1_000_000_000) + self.heads["nano"]
+        return times
+
+    @property
+    def interfaces(self) -> NDArray[np.int32]:
+        """Interface indices."""
+        return self.heads["ifindex"].copy()
+
+    @property
+    def hardware(self) -> NDArray[np.uint16]:
+        """ARPHRD_ numbers."""
+        return self.heads["hardware"].copy()
+
+    @property
+    def outgoing(self) -> NDArray[np.bool_]:
+        """Sent by this node."""
+        outgoing: NDArray[np.bool_] = self.heads["kind"] == OUTGOING
+        return outgoing
+
+    @property
+    def tagged(self) -> NDArray[np.bool_]:
+        """The kernel took a VLAN tag off."""
+        tagged: NDArray[np.bool_] = self.heads["status"] & _VLAN_VALID != 0
+        return tagged
 
     def rows(self, selection: NDArray[np.bool_]) -> Block:
         """The frames of a mask; the octets are shared."""
-        if selection.all():
-            return self
-        return Block(self.octets, *(getattr(self, field.name)[selection] for field in fields(self)[1:]))
+        return self if selection.all() else Block(self.octets, self.offsets[selection], self.heads[selection])
 
     def copied(self) -> Block:
         """With a copy of the frames in place of the block."""
         # Of the last frames fewer than KEPT octets may be left in the block: copied from further ahead, they begin later.
         missing = np.maximum(self.offsets - (len(self.octets) - KEPT), 0)
         octets = _gathered(self.octets, self.offsets - missing, 1, KEPT).view(np.uint8)
-        return replace(self, octets=octets, offsets=np.arange(len(self)) * KEPT + missing)
+        return Block(octets, np.arange(len(self)) * KEPT + missing, self.heads)
+
+
+class _Descriptor(NamedTuple):
+    """What a block says of itself."""
+
+    frames: int
+    first: int
+    used: int
+    first_second: int
+    last_second: int
 
 
 def read_block(octets: Octets) -> Block:
     """Read a block. Frames that would lie outside of it are left out, and what follows them."""
     at = _positions(octets)
-    heads = _gathered(octets, at, 8, _FRAME.itemsize).view(_FRAME)
+    heads = _gathered(octets, at, 8, HEAD.itemsize).view(HEAD)
     begin = at + heads["mac"]
-    whole = (heads["mac"] >= _FRAME.itemsize) & (begin + heads["captured"] <= len(octets))
-    if not whole.all():
-        heads, begin = heads[whole], begin[whole]
-    return Block(
-        octets=octets,
-        offsets=begin,
-        lengths=np.minimum(heads["captured"], KEPT).astype(np.int64),
-        original_lengths=heads["length"].astype(np.int64),
-        times=heads["second"].astype(np.int64) * 1_000_000_000 + heads["nano"],
-        interfaces=heads["ifindex"].copy(),
-        hardware=heads["hardware"].copy(),
-        outgoing=heads["kind"] == _OUTGOING,
-        tagged=heads["status"] & _VLAN_VALID != 0,
-    )
+    whole = (heads["mac"] >= HEAD.itemsize) & (begin + heads["captured"] <= len(octets))
+    return Block(octets, begin, heads).rows(whole)
 
 
 def _gathered(octets: Octets, at: Positions, step: int, size: int) -> NDArray[Any]:
@@ -116,8 +136,8 @@ def _gathered(octets: Octets, at: Positions, step: int, size: int) -> NDArray[An
 
 def _positions(octets: Octets) -> Positions:
     """Where the headers of the block's frames stand: each says how far it is to the next."""
-    block = octets[: _BLOCK.itemsize].copy().view(_BLOCK)[0]
-    if block["count"] > FEW:
+    block = _Descriptor(*_BLOCK.unpack_from(octets.data))
+    if block.frames > FEW:
         for shortcut in (_even, _marked):
             at = shortcut(octets, block)
             if at is not None:
@@ -125,48 +145,48 @@ def _positions(octets: Octets) -> Positions:
     return _walked(octets, block)
 
 
-def _even(octets: Octets, block: Any) -> Positions | None:
+def _even(octets: Octets, block: _Descriptor) -> Positions | None:
     """Where the headers stand if all frames are as long as the first, as in a flood; None if they are not."""
-    first, count = int(block["first"]), int(block["count"])
-    if first % 8 or not _BLOCK.itemsize <= first <= len(octets) - _FRAME.itemsize:
+    first, count = block.first, block.frames
+    if first % 8 or not _BLOCK.size <= first <= len(octets) - HEAD.itemsize:
         return None
     words = octets.view(np.uint32)
     step = int(words[first // 4])
-    if step % 8 or step < _FRAME.itemsize or first + (count - 1) * step > len(octets) - _FRAME.itemsize:
+    if step % 8 or step < HEAD.itemsize or first + (count - 1) * step > len(octets) - HEAD.itemsize:
         return None
     at = first + step * np.arange(count)
     return at if (words[at[:-1] // 4] == step).all() else None
 
 
-def _marked(octets: Octets, block: Any) -> Positions | None:
+def _marked(octets: Octets, block: _Descriptor) -> Positions | None:
     """The same for frames of any lengths: wherever the second stands in which it was filled, a header may begin.
 
     None unless these places are a chain in which each leads to the next, from the first to the last of the block's count: then
     they are what a walk would find. What frames hold may look like a header, and then they are not.
     """
-    low, high = block["first_second"], block["last_second"]
+    low, high = np.uint32(block.first_second), np.uint32(block.last_second)
     if high < low:
         return None
-    used = octets[: min(int(block["used"]), len(octets)) & ~7]
+    used = octets[: min(block.used, len(octets)) & ~7]
     at = np.flatnonzero(used.view(np.uint32)[1::2] - low <= high - low) * 8
-    at = at[at <= len(octets) - _FRAME.itemsize]
-    if len(at) != block["count"] or at[0] != block["first"]:
+    at = at[at <= len(octets) - HEAD.itemsize]
+    if len(at) != block.frames or at[0] != block.first:
         return None
     follows = at + octets.view(np.uint32)[at // 4]
     return at if np.array_equal(follows[:-1], at[1:]) else None
 
 
-def _walked(octets: Octets, block: Any) -> Positions:
+def _walked(octets: Octets, block: _Descriptor) -> Positions:
     """The same step by step, for few frames and for those that look like headers."""
-    words, last = octets.data.cast("I"), len(octets) - _FRAME.itemsize
+    words, last = octets.data.cast("I"), len(octets) - HEAD.itemsize
     found: list[int] = []
-    at = int(block["first"])
-    for _ in range(int(block["count"])):
-        if at % 8 or not _BLOCK.itemsize <= at <= last:
+    at = block.first
+    for _ in range(block.frames):
+        if at % 8 or not _BLOCK.size <= at <= last:
             break
         found.append(at)
         step = words[at // 4]
-        if step < _FRAME.itemsize:
+        if step < HEAD.itemsize:
             # 0 in the last.
             break
         at += step

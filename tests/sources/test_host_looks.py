@@ -508,6 +508,19 @@ def test_once_known_a_port_is_looked_at_though_nothing_listens_there_any_more():
     assert (sample.listening, sample.listener, sample.queued, sample.established) == (False, None, None, 0)
 
 
+def test_connections_are_those_of_the_families_that_have_listened():
+    look = Sockets("m0", services(redirects=REDIRECTED))
+    four, six = connected(OWN), connected("::ffff:192.0.2.11", "::ffff:198.51.100.8")
+    here = [listening("::", 9445, v6only=0)], [listening("0.0.0.0", 9445)], []
+    # The last process leaves its connections behind, and so does the one before it.
+    assert [looked(None, *each, four, six, look=look)[0].established for each in here] == [1, 2, 2]
+
+
+def test_where_nothing_has_listened_yet_both_families_are_counted():
+    (sample,) = looked(services(ports=(9445,)), connected(OWN), connected("::ffff:192.0.2.11", "::ffff:198.51.100.8"))
+    assert (sample.listening, sample.established) == (False, 2)
+
+
 def test_a_rule_that_is_gone_does_not_make_another_program_the_proxy():
     known = services(redirects=REDIRECTED)
     look = Sockets("m0", known)
@@ -555,5 +568,5 @@ def test_the_kernel_itself_answers():
         (mine,) = [each for each in look._listeners() if each.port == port]
         assert (mine.address, mine.queued, mine.backlog, mine.loopback) == ("127.0.0.1", 0, 5, True)
         with socket.create_connection(("127.0.0.1", port)), server.accept()[0]:
-            assert look._served(port).established == 0
+            assert look._served(port, [mine]).established == 0
         look.close()

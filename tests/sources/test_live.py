@@ -113,3 +113,39 @@ def test_a_batch_that_found_the_queue_full_takes_no_room_and_is_lost(live, monke
     assert small.dropped == 0
     assert told(small._merger.flush()) == [("segments", batch(1).node, 60)]
     assert segments(handed_on(small, 2 * SECOND)) == 100
+
+
+class Bell:
+    """In place of the lock that the stream sleeps on: time passes at once, or somebody delivers meanwhile."""
+
+    def __init__(self, live, *deliveries):
+        self.live, self.deliveries, self.slept = live, list(deliveries), []
+
+    def acquire(self, timeout):
+        self.slept.append(timeout)
+        if self.deliveries:
+            self.live.deliver(self.deliveries.pop(0))
+            return True
+        self.live.at.now += int(timeout * SECOND)
+        return False
+
+    def release(self):
+        pass
+
+
+def test_what_arrives_is_only_noted_until_it_is_due(live):
+    """To be told that time passed costs the engine and the agent more than a look at the clock."""
+    live._bell = bell = Bell(live, batch(1))
+    stream = live.stream(lambda: None)
+    found = [next(stream), next(stream)]
+    assert [type(item) for item in found] == [TcpSegments, TimePassed]
+    assert bell.slept == [1.0, pytest.approx(0.25 + live_module.REST)]
+
+
+def test_what_follows_closely_is_handed_on_together(live):
+    for time in (0, 4 * MILLISECOND, 20 * MILLISECOND):
+        live._merger.push(batch(1, time))
+    live._bell = Bell(live)
+    stream = live.stream(lambda: None)
+    found = [next(stream) for _ in range(5)]
+    assert [len(item) if isinstance(item, TcpSegments) else None for item in found] == [1, 1, None, 1, None]

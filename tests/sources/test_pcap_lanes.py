@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sources.test_pcap import endings, pcap, read, rows
 from sources.test_pcapng import Writer
 
+from observer.model.errors import SourceError
 from observer.sources import pcap_lanes, pcap_records
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ def one_by_one(octets: bytes, window: int, patch: pytest.MonkeyPatch) -> list[ob
 
 def outcome(reader: Callable[[bytes, int, pytest.MonkeyPatch], list[object]], octets: bytes, window: int) -> object:
     with pytest.MonkeyPatch.context() as patch:
-        items = reader(octets, window, patch)
+        try:
+            items = reader(octets, window, patch)
+        except SourceError as error:
+            return str(error)
     return rows(items), endings(items)
 
 

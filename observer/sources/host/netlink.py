@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LARGEST = 16 << 20
 """Bytes of one answer that are read; more is told as an error, for the node pays for it too."""
 
+PIECE = 1 << 16
+"""Bytes of a piece of it; the kernel makes them of at most half as many (netlink_recvmsg)."""
+
 TIMEOUT = 0.5
 """Seconds for which the kernel is waited for."""
 
@@ -42,7 +45,7 @@ class Netlink:
             opened.sendto(header + payload, (0, 0))
             total = 0
             while True:
-                piece = opened.recv(1 << 18)
+                piece = opened.recv(PIECE)
                 total += len(piece)
                 if total > LARGEST:
                     raise SourceError(f"the kernel's answer is longer than {LARGEST >> 20} MiB")

@@ -33,6 +33,7 @@ ADDRESSES = 64
 RECENT = 1500
 """Milliseconds within which a connection that was sent data counts as being served: more than from look to look."""
 
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _ESTABLISHED, _LISTEN = 1 << 1, 1 << 10
@@ -59,6 +60,8 @@ class Listener:
     inode: int
     queued: int
     backlog: int
+    family: socket.AddressFamily
+    """Also of the connections that it accepts: those from IPv4 at an IPv6 socket are IPv6 sockets."""
     both: bool = False
     """It takes IPv4 as well as IPv6."""
 
@@ -95,6 +98,8 @@ class Sockets:
         self._netlink = Netlink(_NETLINK_SOCK_DIAG)
         self._known: dict[int, str | None] = dict.fromkeys(services.configured)
         """Ports of the proxy, with the virtual address that a listener must serve; None behind a redirect, or as configured."""
+        self._families: dict[int, set[socket.AddressFamily]] = {}
+        """Of those who have listened at a port: the kernel looks through all of its sockets for each."""
 
     def look(self, now: int) -> Iterator[HostSample]:
         """A sample for each port of the proxy. Raises SourceError while its port cannot be told."""
@@ -109,7 +114,7 @@ class Sockets:
                 for each in listeners
                 if each.port == port and (not each.loopback if address is None else each.serves(address))
             ]
-            clients = served.get(port) or self._served(port)
+            clients = served.get(port) or self._served(port, listeners)
             yield HostSample(
                 time=now,
                 node=self._node,
@@ -148,7 +153,7 @@ class Sockets:
                     continue
                 listening = any(each.port == port and each.serves(address) for each in listeners)
                 if listening and redirects is None:
-                    served[port] = self._served(port)
+                    served[port] = self._served(port, listeners)
                     listening = address in served[port].local
                 # A rule that is gone leaves the clients to whatever listens here: that is not the proxy.
                 if not any(known is None for known in self._known.values()):
@@ -161,7 +166,7 @@ class Sockets:
 
     def _listeners(self) -> list[Listener]:
         found = []
-        for family in (socket.AF_INET, socket.AF_INET6):
+        for family in _FAMILIES:
             for piece in self._netlink.dump(_SOCK_DIAG_BY_FAMILY, _request(family, _LISTEN)):
                 for body in messages(piece):
                     fields = _MESSAGE.unpack_from(body)
@@ -171,6 +176,7 @@ class Sockets:
                             address=address_text(address[:4] if family == socket.AF_INET else address),
                             port=int.from_bytes(fields[4], "big"),
                             inode=inode,
+                            family=family,
                             queued=queued,
                             backlog=backlog,
                             both=family == socket.AF_INET6 and (_V6ONLY, b"\0") in attributes(body, _MESSAGE.size),
@@ -178,9 +184,12 @@ class Sockets:
                     )
         return found
 
-    def _served(self, port: int) -> Served:
+    def _served(self, port: int, listeners: list[Listener]) -> Served:
+        """The connections at a port that listeners have accepted; whoever listens no more may have left some."""
         established, sending, local = 0, 0, set[str]()
-        for family in (socket.AF_INET, socket.AF_INET6):
+        families = self._families.setdefault(port, set())
+        families.update(each.family for each in listeners if each.port == port)
+        for family in families or _FAMILIES:
             request = _request(family, _ESTABLISHED, info=True) + _at_port(port)
             for piece in self._netlink.dump(_SOCK_DIAG_BY_FAMILY, request):
                 for batch in _batches(piece):
@@ -235,7 +244,8 @@ def _counted(rows: NDArray[np.uint8], family: int) -> tuple[int, int, set[str]]:
     source, peer = rows[:, 16 + 8 : 16 + 8 + octets], rows[:, 16 + 24 : 16 + 24 + octets]
     # A connection that waits to be accepted belongs to no process and has no inode yet.
     mask = (_words(rows, 16 + 68) != 0) & ~_loopback(peer)
-    addresses = {_unmapped(bytes(row)) for row in np.unique(source[mask], axis=0)[:ADDRESSES]}
+    local = source[mask].tobytes()
+    addresses = {_unmapped(each) for each in sorted({local[at : at + octets] for at in range(0, len(local), octets)})[:ADDRESSES]}
     if info is None:
         return int(mask.sum()), 0, addresses
     active = mask & (_words(rows, info + _LAST_DATA_SENT) <= RECENT) & (rows[:, info + _RETRANSMITS] == 0)
