@@ -437,7 +437,7 @@ def foreign_same_address(lab: Lab) -> None:
 
 
 def lossy(lab: Lab) -> None:
-    """A third of the owner's adverts are lost on the way to one backup, hardly ever three in a row."""
+    """A fifth of the owner's adverts are lost on the way to one backup, hardly ever three in a row."""
     owner = lab.holder()
     lab.partition(owner, lab.others(owner)[-1], both=False, probability=0.2)
     time.sleep(15)
