@@ -27,7 +27,7 @@ from observer.rules.process import (
     restarted,
 )
 from observer.rules.resignation import close, stood_aside, waited
-from observer.rules.silence import active_down_interval, for_its_fall, gappy
+from observer.rules.silence import at_once, for_its_fall, gappy, preempts
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
@@ -239,8 +239,7 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if not counts(before) and (gappy(before) or gappy(after)):
         confidence = min(confidence, Confidence.LIKELY)
         blind.append("adverts were lost, and carry no identification: a reload's may have been among them")
-    late = view.taken_over - after.first > active_down_interval(takeover) + after.interval + after.interval // 2
-    if late and not came_up(view, takeover, held):
+    if not (at_once(takeover, view.taken_over, after) or came_up(view, takeover, held) or preempts(view, takeover.router)):
         confidence = min(confidence, Confidence.LIKELY)
         blind.append(f"{takeover.router} came late: one that is told not to preempt does so when it hears {held.router} no more")
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:

@@ -3,6 +3,8 @@
 No cause of its own is decided here.
 """
 
+from itertools import pairwise
+
 from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Evidence
 from observer.rules.process import counts, unheard
@@ -146,6 +148,32 @@ def for_its_fall(view: FlapView, before: Run, held: Run) -> bool:
         return False
     patience = view.taken_over - before.last - active_down_interval(takeover)
     return silence < SILENT * held.interval or abs(patience) <= max(held.interval // 20, TIMER)
+
+
+def at_once(takeover: Run, time: int, after: Run) -> bool:
+    """Whether a router took over as soon as it could from one whose priority had fallen: it discards three adverts first."""
+    return time - after.first <= active_down_interval(takeover) + after.interval + after.interval // 2
+
+
+def preempts(view: FlapView, router: str) -> bool:
+    """Whether a router was seen to take over from one that went on at a priority just fallen below its own.
+
+    One that is told not to preempt lets it be (keepalived: ``nopreempt``).
+    """
+    falls = [
+        (before, after)
+        for other, runs in view.runs.items()
+        if other != router
+        for before, after in pairwise(runs)
+        if before.priority > after.priority > 0 and after.first - before.last < 2 * after.interval
+    ]
+    return any(
+        before.priority >= run.priority > after.priority
+        and after.first < run.first < after.last + 2 * after.interval
+        and at_once(run, run.first, after)
+        for run in view.runs.get(router, ())
+        for before, after in falls
+    )
 
 
 def _claimed_early(view: FlapView, last: Run) -> bool:

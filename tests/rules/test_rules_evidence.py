@@ -856,6 +856,32 @@ def test_a_priority_that_fell_is_not_why_a_better_router_takes_over(trace, expec
     assert (flap.current, flap.verdict.cause, flap.verdict.confidence) == (B, *expected)
 
 
+def fell_twice(first, then, *, high=65, to=50, heard=3):
+    """A falls at 20 and B takes over so many seconds later; B falls at 60, A takes over, falls at 80, and B does again."""
+    trace = (
+        Trace().adverts(A, 65, 0, 20).adverts(A, 45, 20, int(first) + 1).restart(B).adverts(B, 60, 20 + first, round(40 - first))
+    )
+    trace.adverts(B, 40, 60, 3).adverts(A, high, 62.9, 17).adverts(A, to, 79.9, heard)
+    return trace.adverts(B, 60, 79.9 + then, 20)
+
+
+@pytest.mark.parametrize(
+    ("trace", "confidence"),
+    [
+        (fell_twice(9.65, 2.9), Confidence.CERTAIN),
+        (fell_twice(9.65, 9.65, heard=10), Confidence.LIKELY),
+        (fell_twice(9.65, 4.8, heard=1), Confidence.LIKELY),
+        (fell_twice(9.65, 2.9, to=62), Confidence.LIKELY),
+        (fell_twice(9.65, 2.9, high=55), Confidence.LIKELY),
+    ],
+    ids=["at once", "late again", "after a silence", "from one that was still better", "from one that had been worse"],
+)
+def test_a_router_that_preempts_elsewhere_is_not_told_not_to(trace, confidence):
+    """Then it came late because its own priority had been low, and not because it had gone deaf."""
+    flap = flaps(trace)[0]
+    assert (flap.former, flap.current, flap.verdict.cause, flap.verdict.confidence) == (A, B, Cause.CHECK_FAILED, confidence)
+
+
 def silent_after_a_fall(last, taken, *, anew=False):
     """The priority of A falls to 45 at 20, by a check or a reload; its last advert and the take-over of B, at 60."""
     trace = Trace().adverts(A, 65, 0, 20)
