@@ -90,11 +90,11 @@ class Agent:
             self._sinks.append(self._recorder)
         if once:
             self._sinks.append(_Once(self))
-        self._addresses = Addresses(node, self._live.deliver)
+        self._addresses = Addresses(node, self._deliver)
         recorder = self._recorder
         self._capture = Capture(
             node,
-            self._live.deliver,
+            self._deliver,
             self._watching,
             frame_seen=recorder.frame_seen if recorder is not None else None,
             keep_frames=recorder is not None,
@@ -191,8 +191,6 @@ class Agent:
             yield item
             if not isinstance(item, TimePassed):
                 latest = item
-                if self._sign_of_trouble(item):
-                    self._host.hurry()
                 continue
             self._health.turned()
             self._notify.turned()
@@ -210,6 +208,12 @@ class Agent:
                 latest = None
             if item.time - self._learned >= SECOND:
                 self._learned, self._services.virtual = item.time, self._engine.served
+
+    def _deliver(self, observation: Observation) -> None:
+        """From the threads of the capture and of netlink. What a look at the node can see passes, so it comes at once."""
+        if self._sign_of_trouble(observation):
+            self._host.hurry()
+        self._live.deliver(observation)
 
     def _sign_of_trouble(self, item: Observation) -> bool:
         """Something changed hands, or may soon: what the node's own sources see in the next seconds matters."""

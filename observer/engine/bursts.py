@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from observer.engine.flows import FLOWS, Distinct
+from observer.engine.flows import FLOWS, Distinct, first_of_each, keyed
 from observer.engine.resets import REASONS
 from observer.model.flaps import BurstSeen, Event, ResetBurst, ResetReason, ResetsSeen
 from observer.model.time import SECOND, rfc3339
@@ -68,12 +68,8 @@ class _Resets:
 
     def first(self) -> _Resets:
         """The first of each connection for each reason in each second."""
-        kinds = self.seconds * len(REASONS) + self.reasons
-        order = np.lexsort((self.flows, kinds))
-        new = np.ones(len(order), dtype=np.bool_)
-        new[1:] = (np.diff(self.flows[order]) != 0) | (np.diff(kinds[order]) != 0)
-        # The sort is stable: of equal ones the earliest comes first.
-        return self.rows(np.sort(order[new]))
+        kinds = (self.seconds * len(REASONS) + self.reasons).astype(np.uint64)
+        return self.rows(np.sort(first_of_each(keyed(self.flows, kinds))[1]))
 
 
 def _joined(parts: list[_Resets]) -> _Resets:

@@ -46,6 +46,11 @@ def service_keys(words: tuple[int, int], ports: NDArray[np.uint16]) -> NDArray[n
     return address ^ (ports.astype(np.uint64) << np.uint64(16))
 
 
+def keyed(keys: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One word for each pair of a key and any word."""
+    return _mixed(keys ^ _mixed(words))
+
+
 def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The finalizer of splitmix64 (Steele, Lea, Flood 2014): a bijection without patterns."""
     words = words + np.uint64(0x9E3779B97F4A7C15)
@@ -82,11 +87,7 @@ class Distinct:
         if not room:
             self.beyond += number
             return
-        places = places_of(found, keys)
-        rows = np.flatnonzero(places >= 0)
-        first = np.empty(len(found), dtype=np.int64)
-        # Of several values for one place the last stays.
-        first[places[rows[::-1]]] = rows[::-1]
+        first = _first_rows(found, keys)
         if len(found) > room:
             # First come, first kept, so that it does not matter where batches are cut.
             kept = np.sort(np.argsort(first)[:room])
@@ -100,6 +101,23 @@ class Distinct:
         """Which of the keys are in the set."""
         found: NDArray[np.bool_] = places_of(self.keys, keys) >= 0
         return found
+
+
+def first_of_each(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The different keys, ascending, and the first row of each."""
+    # Several times faster than to ask ``numpy.unique`` for the rows, which sorts them as well.
+    found = np.unique(keys)
+    return found, _first_rows(found, keys)
+
+
+def _first_rows(found: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The first row of each of some ascending keys, all of which occur."""
+    places = places_of(found, keys)
+    rows = np.flatnonzero(places >= 0)
+    first = np.empty(len(found), dtype=np.int64)
+    # Of several values for one place the last stays.
+    first[places[rows[::-1]]] = rows[::-1]
+    return first
 
 
 def places_of(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -79,42 +79,49 @@ def sort_out(
     into = np.flatnonzero(marks.syn | marks.client)
     if not (len(out) or len(into)):
         return None
-    away = client_keys(segments.destinations[out])
-    flows = flow_keys(away, segments.destination_ports[out], service_keys(words, segments.source_ports[out]))
-    times, macs = segments.times[out], segments.macs[out]
-    opens, ends = marks.syn_ack[out], marks.finished[out]
-    openings = Openings(flows[opens], times[opens], segments.sequence[out][opens], macs[opens])
-    behind = (segments.sequence[out] + segments.payloads[out] + np.uint32(1))[ends]
+    sent = slice(None) if len(out) == len(segments) else out
+    away = client_keys(segments.destinations[sent])
+    flows = flow_keys(away, segments.destination_ports[sent], service_keys(words, segments.source_ports[sent]))
+    times, macs, sequence = segments.times[sent], segments.macs[sent], segments.sequence[sent]
+    opens, ends = _where(marks.syn_ack[sent]), _where(marks.finished[sent])
+    openings = Openings(flows[opens], times[opens], sequence[opens], macs[opens])
+    behind = sequence[ends] + segments.payloads[sent][ends] + np.uint32(1)
     finishes = Finishes(flows[ends], times[ends], behind, macs[ends])
 
-    bare, refused, aborted = marks.bare[out], marks.refused[out], marks.aborted[out]
+    refused, aborted, bare = marks.refused[sent], marks.aborted[sent], _where(marks.bare[sent])
     reasons = np.zeros(len(out), dtype=np.uint8)
     reasons[refused] = _CODE[ResetReason.REFUSED]
     reasons[aborted] = _CODE[ResetReason.ABORTED]
-    if bare.any():
-        asked = Signs(flows[bare], times[bare])
-        history = memory.before(asked, openings, finishes)
-        reasons[bare] = _bare(history, macs[bare], segments.sequence[out][bare], memory, gained)
-        flows[bare] = connection_keys(flows[bare], history.opened)
+    if len(asked := flows[bare]):
+        history = memory.before(Signs(asked, times[bare]), openings, finishes)
+        reasons[bare] = _bare(history, macs[bare], sequence[bare], memory, gained)
+        flows[bare] = connection_keys(asked, history.opened)
     memory.note(openings, finishes)
 
     here = client_keys(segments.sources[into])
     back = flow_keys(here, segments.source_ports[into], service_keys(words, segments.destination_ports[into]))
-    client, syn = marks.client[into], marks.syn[into]
-    broken = bare | refused | aborted
-    theirs = np.full(int(np.count_nonzero(client)), _CODE[ResetReason.CLIENT], dtype=np.uint8)
-    rows = np.concatenate((out[broken], into[client]))
+    client, syn = _where(marks.client[into]), _where(marks.syn[into])
+    broken = _where(marks.bare[sent] | refused | aborted)
+    theirs = into[client]
+    rows = np.concatenate((out[broken], theirs))
     order: Any = np.argsort(rows) if len(theirs) else slice(None)
+    reasons = np.concatenate((reasons[broken], np.full(len(theirs), _CODE[ResetReason.CLIENT], dtype=np.uint8)))
+    rows = rows[order]
     return Control(
-        times=segments.times[rows[order]],
+        times=segments.times[rows],
         flows=np.concatenate((flows[broken], back[client]))[order],
         clients=np.concatenate((away[broken], here[client]))[order],
-        reasons=np.concatenate((reasons[broken], theirs))[order],
-        served=marks.served[rows[order]],
+        reasons=reasons[order],
+        served=marks.served[rows],
         attempts=Signs(back[syn] ^ segments.sequence[into][syn].astype(np.uint64), segments.times[into][syn]),
         answered=times[opens],
         answerers=macs[opens],
     )
+
+
+def _where(mask: NDArray[np.bool_]) -> Any:
+    """Rows to choose columns by: all of a flood are alike, and need not be copied."""
+    return slice(None) if mask.all() else np.flatnonzero(mask)
 
 
 def _bare(

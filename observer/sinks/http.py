@@ -37,6 +37,9 @@ CONNECTIONS = 64
 DEADLINE = 10.0
 """Seconds from accepting a connection to the end of its answer; Prometheus itself gives up after as long by default."""
 
+LOOK = 0.5
+"""Seconds between two looks at the deadlines, while there are connections."""
+
 TEXT = "text/plain; charset=utf-8"
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -96,7 +99,8 @@ class Server:
     ) -> None:
         """Listen at ``host``, on all addresses of both families when it is empty. Raises SourceError."""
         self._server = _listening(host, port, routes, certificates, deadline)
-        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+        self._thread = threading.Thread(target=self._server.work, name="http", daemon=True)
+        self._thread.start()
 
     @property
     def port(self) -> int:
@@ -105,7 +109,10 @@ class Server:
 
     def close(self) -> None:
         """Stop listening; answers under way are finished."""
-        self._server.shutdown()
+        self._server.closing = True
+        # Which wakes the thread that waits for somebody to ask.
+        self._server.socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self._server.server_close()
 
 
@@ -138,6 +145,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.address_family = family
         self.routes = routes
         self.deadline = deadline
+        self.closing = False
         self._certificates = certificates
         self._open: dict[socket.socket, float] = {}
         self._lock = threading.Lock()
@@ -156,7 +164,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             try:
                 connection = self._certificates.context().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             except OSError:
-                # It is gone already. serve_forever takes an OSError for a client that left before it was accepted.
+                # It is gone already. handle_request takes an OSError for a client that left before it was accepted.
                 connection.close()
                 raise
         with self._lock:
@@ -165,8 +173,15 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 _break(next(iter(self._open)))
         return connection, address
 
-    def service_actions(self) -> None:
-        """Between connections, twice a second: break those that are past their deadline, however slowly they still talk."""
+    def work(self) -> None:
+        """Serve until ``closing``. Where nobody is connected it sleeps: to wake for nothing all day long costs the node."""
+        while not self.closing:
+            self.timeout = LOOK if self._open else None
+            self.handle_request()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Break connections that are past their deadline, however slowly they still talk."""
         begun = time.monotonic() - self.deadline
         with self._lock:
             for connection, since in self._open.items():

@@ -33,11 +33,9 @@ SEGMENT = 72
 FRAME = 192
 """128 octets and four columns."""
 
-REST = 0.005
-"""Seconds for which what is due waits for what is due next: a handshake and its end are handled at once."""
-
-PIECE = 0.02
-"""Seconds of segments handed on at once, at least: in a flood the next one is always due, and small batches cost more."""
+REST = 0.05
+"""Seconds for which what is due waits for what is due next: a turn costs as much for one observation as for some, and more than
+they do. No verdict waits for it, for another router may contest an election for longer (``engine.flaps``)."""
 
 
 class Live:
@@ -49,7 +47,6 @@ class Live:
         self._arrived: deque[Observation] = deque()
         self._stopping = False
         self._merger = Merger()
-        self._rest = REST
         # Taken to sleep, released to wake: of the locks in Python this one alone may be used in a signal handler.
         self._bell = threading.Lock()
         self._bell.acquire()
@@ -101,11 +98,8 @@ class Live:
                 # Something to wait for, which is all that had to be known.
                 continue
             self._tell_losses()
-            self._rest = REST
             for observation in self._merger.release(until):
                 self._handed_on(observation)
-                if isinstance(observation, TcpSegments):
-                    self._rest = PIECE
                 yield observation
             yield TimePassed(until)
         yield from self._merger.flush()
@@ -155,9 +149,9 @@ class Live:
     def _wait(self, deadline: int | None) -> float:
         """Seconds until something held or a deadline is due."""
         waits = [1.0]
-        for due, more, least in ((self._merger.head, REST, self._rest), (deadline, 0.0, 0.001)):
+        for due, more in ((self._merger.head, REST), (deadline, 0.0)):
             if due is not None:
-                waits.append(max(least, (due + self._hold_back - self._clock()) / SECOND + more))
+                waits.append(max(0.001, (due + self._hold_back - self._clock()) / SECOND + more))
         return min(waits)
 
 

@@ -101,7 +101,8 @@ def _columns(
 
 
 def _mapped(addresses: NDArray[Any]) -> NDArray[np.uint64]:
-    words = np.zeros((len(addresses), 2), np.uint64)
+    words = np.empty((len(addresses), 2), np.uint64)
+    words[:, 0] = 0
     words[:, 1] = addresses
     words[:, 1] |= _MAPPED
     return words

@@ -12,10 +12,11 @@ import subprocess
 import time
 import urllib.request
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab.agents import PROGRAM
+from traces import A, Trace
 
 from observer.agent import Agent
 from observer.config import Configuration
@@ -103,6 +104,21 @@ def test_only_the_loop_feeds_watchdog_and_health(monkeypatch):
     for round_ in range(3):
         assert isinstance(next(stream), TimePassed)
         assert sorted(turns) == ["health"] * round_ + ["watchdog"] * round_
+
+
+def test_a_sign_of_trouble_hurries_the_looks_at_the_node_before_it_is_handled_in_order():
+    agent = Agent(Configuration(listen=""), io.StringIO(), terminal=False)
+    trace = Trace().address(0.0, present=True, initial=True)
+    trace.advert(A, 100, 0.5).advert(A, 100, 1.5).advert(A, 0, 2.0).address(2.1, present=False)
+    assert [hurried(agent, observation) for observation in trace.items] == [False, True, False, True, True]
+
+
+def hurried(agent: Agent, observation: Any) -> bool:
+    """Whether the thread that looks at the node is woken, as if it had nothing to do before."""
+    agent._host._hurried = 0.0
+    agent._host._wake.clear()
+    agent._deliver(observation)
+    return agent._host._wake.is_set()
 
 
 def test_a_process_that_stands_still_feeds_no_watchdog(running):

@@ -112,6 +112,17 @@ def test_trouble_without_end_does_not_make_it_busy():
     assert len(look.times) < 20
 
 
+def test_signs_that_follow_each_other_wake_it_once():
+    """A segment full of new routers must not keep the thread awake."""
+    host, _, _ = built(Stub(0))
+    host.hurry()
+    assert host._wake.is_set()
+    host.turn()
+    host._wake.clear()
+    host.hurry()
+    assert not host._wake.is_set()
+
+
 def test_a_look_that_cannot_be_had_is_told_once_and_tried_again_later():
     look = Stub(SourceError("not\npermitted"))
     host, clock, told = built(look)

@@ -143,7 +143,7 @@ def test_what_arrives_is_only_noted_until_it_is_due(live):
 
 
 def test_what_follows_closely_is_handed_on_together(live):
-    for time in (0, 4 * MILLISECOND, 20 * MILLISECOND):
+    for time in (0, 40 * MILLISECOND, 200 * MILLISECOND):
         live._merger.push(batch(1, time))
     live._bell = Bell(live)
     stream = live.stream(lambda: None)

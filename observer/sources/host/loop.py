@@ -93,12 +93,18 @@ class Host:
     def hurry(self) -> None:
         """There is a sign of trouble: look at once, and tell everything for a while. From any thread."""
         self._troubled = self._monotonic() + TROUBLE
-        self._wake.set()
+        if self._hasty:
+            self._wake.set()
+
+    @property
+    def _hasty(self) -> bool:
+        """The trouble is newer than the last look in a hurry; of signs that follow each other, the first one counts."""
+        return self._hurried < self._troubled - TROUBLE / 2
 
     def turn(self) -> float:
         """Take the looks that are due; seconds until the next is."""
         now = self._monotonic()
-        if now < self._troubled and self._hurried < self._troubled - TROUBLE / 2:
+        if now < self._troubled and self._hasty:
             self._hurried = self._troubled
             self._due = [
                 min(due, now) if look.interval <= QUICK else due for look, due in zip(self._looks, self._due, strict=True)
