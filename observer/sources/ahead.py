@@ -73,6 +73,16 @@ class _Pcap:
         """What the meaning of the next record depends on."""
         return None
 
+    @property
+    def second(self) -> int:
+        """Of a record not long ago, since the epoch: by this the next one is found where it has to be guessed."""
+        return 0 if self._form is None else self._form.second
+
+    def informed(self, second: int) -> None:
+        """Somebody knows better."""
+        if self._form is not None:
+            self._form.second = second
+
 
 class _Pcapng:
     """The same for a pcapng file."""
@@ -95,11 +105,21 @@ class _Pcapng:
         section = self._section
         return section and (section.order, [dataclasses.astuple(interface) for interface in section.interfaces])
 
+    @property
+    def second(self) -> int:
+        """See ``_Pcap``: nothing is guessed by it."""
+        return 0
+
+    def informed(self, second: int) -> None:
+        """See ``_Pcap``."""
+
 
 class _Task(NamedTuple):
     begin: int
     end: int
     interest: Interest
+    second: int
+    """Of a record before it, since the epoch, as far as is known."""
 
 
 class _Done(NamedTuple):
@@ -184,7 +204,7 @@ class Large:
     def _here(self, end: int, interest: Interest) -> list[Gleaned | LostFrames] | None:
         """The last stretch again, from where it is known to begin; what waits for it is judged by where that ends."""
         reader = copy.deepcopy(self._entered)
-        done = _stretch(self._file, self._size, reader, _Task(self._begin, end, interest), self._node, exact=True)
+        done = _stretch(self._file, self._size, reader, _Task(self._begin, end, interest, 0), self._node, exact=True)
         if done is None:
             self._end, self._reader = self._begin, self._entered
             return None
@@ -209,7 +229,7 @@ class Large:
     def _issue(self, interest: Interest) -> None:
         """Give the processes something to do. The end of the file is kept: it may grow, or not be whole."""
         while len(self._waiting) < DEPTH * self._count and self._issued + STRETCH < self._size:
-            task = _Task(self._issued, self._issued + STRETCH, interest)
+            task = _Task(self._issued, self._issued + STRETCH, interest, self._reader.second)
             number = self._issued // STRETCH % self._count
             try:
                 self._connections[number].send(task)
@@ -233,9 +253,13 @@ def _stretch(file: int, size: int, reader: _Pcap | _Pcapng, task: _Task, node: s
     """What a stretch holds; None where it is out of the ordinary."""
     window = Mapped(file, task.begin, min(task.end, size), size, copied=exact)
     if not exact:
-        window.start = reader.guess(window)
-        if window.start < 0:
+        start = reader.guess(window)
+        if start < 0:
+            reader.informed(task.second)
+            start = reader.guess(window)
+        if start < 0:
             return None
+        window.start = start
     begin, state = window.position, reader.state()
     items: list[Gleaned | LostFrames] = []
     for item in reader.items(window):

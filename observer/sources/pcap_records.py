@@ -109,10 +109,13 @@ class Records:
         """Whether there are zeros in place of a record; a crash can leave them, and they read as endless empty records."""
         return not any(self._head(octets.data, position))
 
-    def walked(self, octets: Octets, positions: Positions, following: int) -> None:
-        """Learn from some records."""
+    def met(self, octets: Octets, position: int) -> None:
+        """Learn from a record the time of those around it."""
+        (self.second,) = struct.unpack_from(f"{self.order}I", octets.data, position)
+
+    def walked(self, positions: Positions, following: int) -> None:
+        """Learn from some records how long they are."""
         self.typical = max((following - int(positions[0])) // len(positions), self.header)
-        (self.second,) = struct.unpack_from(f"{self.order}I", octets.data, int(positions[-1]))
 
 
 class _Heads(NamedTuple):
@@ -161,6 +164,7 @@ def go_on(window: Window, form: Records) -> Iterator[Item]:
     header = form.header
     while not window.done and window.require(header):
         octets = window.data()
+        form.met(octets, window.start)
         end = window.end if form.typical or window.end - window.start < _SHORT else window.start + _SAMPLE
         positions, following = walk(form, octets, window.start, end, form.typical or end)
         if not len(positions):
@@ -173,7 +177,7 @@ def go_on(window: Window, form: Records) -> Iterator[Item]:
                 return
             form.typical = form.typical or header + captured
             continue
-        form.walked(octets, positions, following)
+        form.walked(positions, following)
         lengths = np.diff(positions, append=following) - header
         empty = np.flatnonzero(lengths == 0).tolist() if not lengths.all() else []
         whole = next((row for row in empty if form.hollow(octets, int(positions[row]))), len(positions))

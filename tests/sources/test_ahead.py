@@ -44,6 +44,13 @@ def traffic(count, seed=1):
             yield time, segment(0x18, 40000 + number % 50, bytes(dice.choice((10, 60))))
 
 
+def with_a_gap(count, seconds):
+    """Without the frames that hold captures, for in these a process finds a time to go by."""
+    for number, (time, octets) in enumerate(traffic(count)):
+        if len(octets) < 200:
+            yield time + (number > count // 2) * seconds * SECOND, octets
+
+
 def pcap(frames):
     records = [
         struct.pack("<IIII", BEGIN + at // SECOND, at % SECOND, len(octets), len(octets)) + octets for at, octets in frames
@@ -125,6 +132,15 @@ def test_several_processes_see_what_one_sees(name, accepted, tmp_path):
     assert total(together) == total(alone)
     assert (several.broken, several.begin, several.end, several.frames) == (one.broken, one.begin, one.end, one.frames)
     assert accepted["all"] > accepted["here"] + 3
+
+
+def test_a_day_without_traffic_leaves_no_process_at_a_loss(accepted, tmp_path):
+    """Records are found by their time; the process that did not read the gap itself has to be told."""
+    path = tmp_path / "capture"
+    path.write_bytes(pcap(with_a_gap(24_000, 86_400)))
+    assert total(observed(path, 2)[1]) == total(observed(path, 0)[1])
+    assert accepted["all"] > 30
+    assert accepted["here"] <= 6
 
 
 def test_processes_that_die_are_not_missed(monkeypatch, tmp_path):
