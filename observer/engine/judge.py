@@ -9,7 +9,7 @@ from observer.model.addresses import mac_number
 from observer.model.flaps import Bounds, Misdirection
 from observer.model.observations import NeighbourKind
 from observer.model.time import MILLISECOND, SECOND, duration
-from observer.model.verdicts import Confidence, Finding, RuledOut, Verdict
+from observer.model.verdicts import Cause, Confidence, Finding, RuledOut, Verdict
 from observer.rules import RULES
 from observer.rules.silence import SILENT
 from observer.rules.warranted import warranted
@@ -55,6 +55,8 @@ def judge(view: FlapView) -> Verdict:
         best = replace(best, confidence=confidence)
     answer, proof, unseen = warranted(view, best, rivals)
     blind_spots = [*best.blind_spots, *unseen, *_blind(view), *([doubt] if doubt is not None else [])]
+    if best.cause is Cause.UNEXPLAINED and not (blind_spots or rivals):
+        blind_spots.append("what was seen fits no cause that is known here")
     blind_spots += [f"{other.cause.value} would fit as well ({other.confidence.label})" for other in rivals]
     return Verdict(
         cause=best.cause,

@@ -9,7 +9,7 @@ from observer.model.time import SECOND
 from observer.rules.view import FlapView, LifeSigns, ServiceCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from observer.engine.coverage import Coverage
     from observer.engine.flaps import OpenFlap
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from observer.engine.vantage import Vantage
     from observer.engine.virtual_router import VirtualRouterTracker
     from observer.model.flaps import VirtualRouter
+    from observer.model.host import LogEvent
     from observer.rules.view import Run
 
 AFTER = 5 * SECOND
@@ -41,6 +42,9 @@ class Explain(Protocol):
 
     def faulting(self, node: str, router: VirtualRouter) -> tuple[str, ...] | None:
         """Checks whose failure puts the virtual router in FAULT."""
+
+    def named(self, node: str, router: VirtualRouter) -> tuple[str, str | None] | None:
+        """What the virtual router is called in keepalived's log, and the interface that it works on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +122,23 @@ class Views:
         drop = view.fall()
         trouble = drop[1].first if drop is not None else last.first if last is not None and last.priority == 0 else None
         if trouble is None:
-            trouble = last.last if last is not None else flap.opened
+            # One that goes on advertises later than that too.
+            trouble = min(last.last, flap.opened) if last is not None else flap.opened
         moved = flap.taken_over if flap.taken_over is not None else now
         host = self.hosts.get(flap.former)
         services = serving(self.services, tracker.addresses)
         ports = {port for service in services for port in service.ports}
         whose = concluded | local
-        former, claimant = whose.get(flap.former or ""), whose.get(flap.current or next(iter(flap.contenders), ""))
+        took = flap.taken_over is not None and flap.current != flap.former
+        other = flap.current if took else next(iter(flap.contenders), None)
+        former, claimant = whose.get(flap.former or ""), whose.get(other or "")
         key = tracker.virtual_router
         return replace(
             view,
             trouble=trouble,
-            log=self.journal.between(former, trouble - BEFORE, now),
-            claimant_log=self.journal.between(claimant, trouble - BEFORE, now),
+            log=self._log(tracker, flap.former, former, trouble - BEFORE, now),
+            claimant_log=self._log(tracker, other, claimant, trouble - BEFORE, now),
+            own_interface=self._named(former, key)[1],
             samples=self.samples.between(former, trouble - BEFORE, now),
             claimant_samples=self.samples.between(claimant, trouble - BEFORE, now),
             missing=self.coverage.missing(former, now),
@@ -149,6 +157,20 @@ class Views:
             probes=host.checked(ports, trouble, moved) if host is not None else (),
         )
 
+    def _named(self, node: str | None, router: VirtualRouter) -> tuple[str | None, str | None]:
+        named = self.explain.named(node, router) if self.explain is not None and node is not None else None
+        return (None, None) if named is None else named
+
+    def _log(
+        self, tracker: VirtualRouterTracker, router: str | None, node: str | None, begin: int, end: int
+    ) -> tuple[LogEvent, ...]:
+        """The lines of a router's node that are about this virtual router, or about none in particular."""
+        name, _ = self._named(node, tracker.virtual_router)
+        if name is None:
+            track = tracker.tracks.get(router or "")
+            name = self.journal.instance(node, became_active(track.runs if track is not None else ()))
+        return self.journal.between(node, begin, end, name)
+
     @staticmethod
     def _life(host: Host | None, last: Run | None, moved: int) -> LifeSigns:
         """Life signs from when its next advert was overdue until some seconds after the move; refusals from its last one on."""
@@ -162,6 +184,15 @@ class Views:
     @staticmethod
     def _life_before(host: Host | None, last: Run | None, begin: int) -> LifeSigns:
         return host.between(begin, last.last) if host is not None and last is not None else LifeSigns()
+
+
+def became_active(runs: Iterable[Run]) -> Iterator[int]:
+    """When a router's adverts began after a silence or a resignation."""
+    before: Run | None = None
+    for run in runs:
+        if run.priority > 0 and (before is None or before.priority == 0 or run.first - before.last > 3 * before.interval):
+            yield run.first
+        before = run
 
 
 def serving(services: Mapping[str, Service], addresses: Iterable[str]) -> list[Service]:

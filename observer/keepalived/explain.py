@@ -29,6 +29,11 @@ class Configurations:
         instance = self._instance(node, router)
         return None if instance is None else faulting(instance)
 
+    def named(self, node: str, router: VirtualRouter) -> tuple[str, str | None] | None:
+        """What the virtual router is called in keepalived's log, and the interface that it works on."""
+        instance = self._instance(node, router)
+        return None if instance is None else (instance.name, instance.interface)
+
     def _instance(self, node: str, router: VirtualRouter) -> Instance | None:
         configuration = self._nodes.get(node)
         found = [

@@ -56,6 +56,10 @@ class Conf:
         """See ``engine.Explain``."""
         return self._configurations.faulting(node, router)
 
+    def named(self, node: str, router: VirtualRouter) -> tuple[str, str | None] | None:
+        """See ``engine.Explain``."""
+        return self._configurations.named(node, router)
+
     def _read(self) -> None:
         before, self._error = self._error, None
         try:

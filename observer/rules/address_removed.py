@@ -32,7 +32,8 @@ def find(view: FlapView) -> Finding | str:
         lead = duration(view.at_home(resignation) - change.time)
         gone = Evidence(change.time, f"{change.address} was removed{by} {lead} before that", change.node)
         return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (gone, given_up))
-    logged = view.logged(LogKind.ADDRESS_REMOVED, begin=resignation.first - LEAD, end=resignation.first + LEAD)
+    lines = (event for event in view.log if event.kind is LogKind.ADDRESS_REMOVED and event.subject in view.addresses)
+    logged = next((event for event in lines if abs(resignation.first - event.time) <= LEAD), None)
     if logged is not None:
         said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
         return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (given_up, said))

@@ -9,21 +9,9 @@ What to do: make the named setting equal on all routers of the group.
 Not to be confused with: `receiver_deaf` (nothing is wrong with the adverts), `vrid_conflict` (another group altogether).
 """
 
-from observer.model.host import LogKind
-from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.rejected import claimant_of, damaged, differences, unfounded
+from observer.rules.rejected import claimant_of, damaged, differences, dropped, estranged, unfounded
 from observer.rules.view import FlapView
-
-REJECTIONS = frozenset(
-    {
-        LogKind.AUTHENTICATION_FAILED,
-        LogKind.ADDRESS_MISSING,
-        LogKind.ADDRESS_COUNT_MISMATCH,
-        LogKind.INTERVAL_MISMATCH,
-    }
-)
-"""What keepalived logs when it drops an advert."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -31,17 +19,17 @@ def find(view: FlapView) -> Finding | str:
     spoilt = damaged(view)
     if spoilt:
         checks = ", ".join(sorted({advert.reason for advert in spoilt}))
-        dropped = f"{len(spoilt)} adverts of {spoilt[0].router} arrived and failed a check that every receiver makes: {checks}"
+        arrived = f"{len(spoilt)} adverts of {spoilt[0].router} arrived and failed a check that every receiver makes: {checks}"
         claimed = Evidence(view.time, f"{claimant_of(view)} claimed the address all the same")
-        return Finding(Cause.ADVERTS_REJECTED, Confidence.CERTAIN, (Evidence(spoilt[0].time, dropped, spoilt[0].node), claimed))
+        return Finding(Cause.ADVERTS_REJECTED, Confidence.CERTAIN, (Evidence(spoilt[0].time, arrived, spoilt[0].node), claimed))
+    member, held = estranged(view), view.held
+    if member is not None and held is not None:
+        differ = f"{member.router} and {held.router} send each other adverts that differ: {'; '.join(differences(held, member))}"
+        return Finding(Cause.ADVERTS_REJECTED, Confidence.LIKELY, (Evidence(view.time, differ, member.node),))
     claim = unfounded(view)
     if isinstance(claim, str):
         return claim
-    start = view.taken_over if view.taken_over is not None else view.time
-    begin = start - 4 * claim.owner.interval
-    logged = next(
-        (event for event in view.claimant_log if event.kind in REJECTIONS and begin <= event.time <= start + SECOND), None
-    )
+    logged = dropped(view, claim)
     reasons = differences(claim.owner, claim.claimant)
     if logged is not None:
         said = Evidence(logged.time, f"the log of {claim.claimant.router} says: {logged.detail}", logged.node)

@@ -10,8 +10,8 @@ Not to be confused with: `daemon_killed` (a new process comes back, or none), `p
 was not heard, so its identification has moved on).
 """
 
-from observer.model.host import LogKind
-from observer.model.time import SECOND, duration
+from observer.model.host import LogEvent, LogKind
+from observer.model.time import SECOND, duration, nanoseconds
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, restarted, stopped, unheard
 from observer.rules.rejected import unfounded
@@ -28,8 +28,8 @@ def find(view: FlapView) -> Finding | str:
     if isinstance(silent, str):
         return _went_on(view) or silent
     last, evidence = silent
-    froze = view.logged(LogKind.TIMER_EXPIRED, begin=last.last + last.interval, end=view.now)
-    if froze is not None and (froze.seconds or 0) * SECOND >= last.interval:
+    froze = _timer(view, last)
+    if froze is not None:
         said = Evidence(froze.time, f"its log says: {froze.detail}", froze.node)
         return Finding(Cause.DAEMON_STALLED, Confidence.CERTAIN, (evidence, said))
     halted = stopped(view, last.last, view.taken_over or view.now)
@@ -95,6 +95,21 @@ def find(view: FlapView) -> Finding | str:
         (evidence, resumed),
         ("whether it is the same process is not on the wire", "a partition that healed looks the same"),
     )
+
+
+def _timer(view: FlapView, last: Run) -> LogEvent | None:
+    """The line that says that the same process did not run from when its next advert was due until the move."""
+    moved = view.taken_over if view.taken_over is not None else view.time
+    for event in view.log:
+        if event.time < last.last:
+            continue
+        if event.kind in (LogKind.STARTING, LogKind.CHILD_DIED):
+            return None
+        late = nanoseconds(event.seconds or 0)
+        begun = event.time - late <= last.last + last.interval + SECOND
+        if event.kind is LogKind.TIMER_EXPIRED and begun and late >= last.interval and event.time + SECOND >= moved:
+            return event
+    return None
 
 
 def _observer_froze(view: FlapView, last: Run) -> Evidence | None:

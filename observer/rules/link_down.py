@@ -9,7 +9,7 @@ warranted all the same.
 """
 
 from observer.model.addresses import VIRTUAL_MAC
-from observer.model.host import LogKind
+from observer.model.host import LogEvent, LogKind
 from observer.model.observations import LinkChange
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
@@ -17,6 +17,9 @@ from observer.rules.process import restarted, unheard
 from observer.rules.resignation import waited
 from observer.rules.silence import fell_silent, vanished
 from observer.rules.view import FlapView, Run
+
+ROUNDED = SECOND + SECOND // 10
+"""By so much a line of a log may seem earlier than it was: its stamp may be rounded down to the second."""
 
 BEFORE = 3 * SECOND
 """How long before the last advert's successor was due the link may have gone down."""
@@ -34,11 +37,14 @@ def find(view: FlapView) -> Finding | str | None:
     elif isinstance(silent := fell_silent(view), str):
         return silent
     last = Evidence(held.last, f"last advert of {held.router} at {held.priority} before the move", held.node)
-    logged = view.logged(LogKind.LINK_DOWN, begin=held.last - BEFORE, end=end)
-    if logged is not None and view.virtual_router.interface in (None, logged.subject):
-        said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
-        return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, said))
     node = view.local.get(held.router)
+    logged = _logged(view, held, end)
+    if logged is not None:
+        said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
+        if _interfaces(view, node):
+            return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, said))
+        which = f"whether {held.router} advertises on {logged.subject} was not seen"
+        return Finding(Cause.LINK_DOWN, Confidence.LIKELY, (last, said), (which,))
     if node is None:
         return _from_elsewhere(view, last)
     for change in view.link_changes:
@@ -48,6 +54,26 @@ def find(view: FlapView) -> Finding | str | None:
             down = Evidence(change.time, f"{change.interface} went down on {node}", node)
             return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, down))
     return f"no link of {node} that carries its adverts went down"
+
+
+def _logged(view: FlapView, held: Run, end: int) -> LogEvent | None:
+    """The line that says that its link went down: keepalived logs others too, of other instances and of tracked interfaces."""
+    known = _interfaces(view, view.local.get(held.router))
+    for event in view.log:
+        if event.kind is not LogKind.LINK_DOWN or not held.last - BEFORE <= event.time <= end:
+            continue
+        # Nothing leaves on a link that is down.
+        went_on = held.last - event.time > ROUNDED + (view.apart() or 0)
+        if not went_on and (not known or event.subject in known):
+            return event
+    return None
+
+
+def _interfaces(view: FlapView, node: str | None) -> set[str]:
+    """Where the former router is known to advertise, or to hold the addresses."""
+    found = {view.virtual_router.interface, view.own_interface}
+    found |= {change.interface for change in view.address_changes if change.node == node and node is not None}
+    return {name for name in found if name is not None}
 
 
 def _from_elsewhere(view: FlapView, last: Evidence) -> Finding | str | None:

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.rejected import damaged, differences, unfounded
+from observer.rules.rejected import damaged, differences, dropped, unfounded
 from observer.rules.silence import complete, interrupted
 from observer.rules.view import FlapView, Run
 
@@ -32,6 +32,8 @@ def find(view: FlapView) -> Finding | str:
     reasons = differences(claim.owner, claim.claimant)
     if reasons:
         return f"the adverts differ: {'; '.join(reasons)}"
+    if (logged := dropped(view, claim)) is not None:
+        return f"the log of {claim.claimant.router} says: {logged.detail}"
     if claim.heard is None:
         claimed = Evidence(claim.claimant.first, f"{claim.claimant.router} claimed the address of a router that was on schedule")
         unseen = f"whether the adverts arrived at {claim.claimant.router} was not seen"
@@ -52,6 +54,9 @@ def find(view: FlapView) -> Finding | str:
     if claim.claimant.last - claim.claimant.first < claim.claimant.interval // 2 and not unread:
         once = f"{claim.claimant.router} claimed it once only: one that was to be better for a moment does so as well"
         return Finding(Cause.RECEIVER_DEAF, Confidence.LIKELY, evidence, (*blinds, once))
+    if claim.claimant.peers and claim.owner.router not in claim.claimant.peers:
+        stranger = f"{claim.claimant.router} sends nothing to {claim.owner.router}, and may be told to take nothing from it"
+        return Finding(Cause.RECEIVER_DEAF, Confidence.LIKELY, evidence, (*blinds, stranger))
     if claim.intact:
         return Finding(Cause.RECEIVER_DEAF, Confidence.CERTAIN, evidence, blinds)
     unheard = f"a resignation of {claim.owner.router} that this capture lost would look the same"

@@ -7,8 +7,9 @@ No cause of its own is decided here.
 
 from dataclasses import dataclass
 
+from observer.model.host import LogEvent, LogKind
 from observer.model.observations import Malformed
-from observer.model.time import seconds
+from observer.model.time import SECOND, seconds
 from observer.rules.silence import SILENT, TIMER, complete, skew_time
 from observer.rules.view import FlapView, Run
 
@@ -16,6 +17,16 @@ OF_THE_SENDER = frozenset(
     {"ttl", "version", "type", "length", "checksum", "vrid_zero", "count_zero", "authentication_type", "interval_zero"}
 )
 """Failed checks (``wire.errors.Reason``) that make a receiver drop an advert; others are of the capture or of other protocols."""
+
+REJECTIONS = frozenset(
+    {
+        LogKind.AUTHENTICATION_FAILED,
+        LogKind.ADDRESS_MISSING,
+        LogKind.ADDRESS_COUNT_MISMATCH,
+        LogKind.INTERVAL_MISMATCH,
+    }
+)
+"""What keepalived logs when it drops an advert."""
 
 DAMAGED = 2
 """Adverts in a row that failed a check, rather than a bit that flipped once."""
@@ -94,6 +105,19 @@ def unfounded(view: FlapView) -> Claim | str:
     recent = start - held.interval - held.interval // 2
     heard = None if node is None else view.heard_at(held.router, node, recent, start) > 0
     return Claim(held, claimant, heard, went_on or (held.router in view.taps and complete(view, held)))
+
+
+def estranged(view: FlapView) -> Run | None:
+    """A router that advertises other addresses than the former one, and is of its group: each sends the other its adverts."""
+    told = {peer for run in view.runs.get(view.former or "", ()) for peer in run.peers}
+    return next((run for run in view.foreign if run.router in told and view.former in run.peers), None)
+
+
+def dropped(view: FlapView, claim: Claim) -> LogEvent | None:
+    """What the claimant's log says of adverts that it dropped, the owner's or of whom it does not say."""
+    start = view.taken_over if view.taken_over is not None else view.time
+    lines = (event for event in view.claimant_log if event.kind in REJECTIONS and event.router in (None, claim.owner.router))
+    return next((event for event in lines if start - 4 * claim.owner.interval <= event.time <= start + SECOND), None)
 
 
 def differences(owner: Run, claimant: Run) -> list[str]:

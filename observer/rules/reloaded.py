@@ -1,7 +1,8 @@
 """keepalived was reloaded or its configuration changed, and the address moved for it.
 
 On the wire: an advert off schedule, the identification of the adverts begins anew, and from then on another priority or
-address list, without a resignation.
+address list, without a resignation. Where the reload takes the virtual router away, or changes how it speaks, one priority-0
+advert.
 
 What to do: nothing is broken; change priorities when a move is welcome.
 
@@ -11,7 +12,9 @@ Not to be confused with: `check_failed` (the schedule and the count go on), `pre
 from observer.model.host import LogKind
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.check_failed import twice_at_once
 from observer.rules.process import counts, off_schedule, restarted, two_at_once
+from observer.rules.resignation import reloads
 from observer.rules.silence import active_down_interval, for_its_fall
 from observer.rules.view import FlapView, Run
 
@@ -22,8 +25,19 @@ def find(view: FlapView) -> Finding | str:
     if held is None or takeover is None or view.taken_over is None or view.current == view.former:
         return "no move from one router to another was seen"
     if view.resignation is not None:
-        return f"{held.router} had resigned"
+        return _resigned(view, view.resignation)
     return _lowered(view, held, takeover) or "no router changed its configuration before the move"
+
+
+def _resigned(view: FlapView, resignation: Run) -> Finding | str:
+    """A reload takes a virtual router away with one priority-0 advert, or changes how it speaks."""
+    logged = reloads(view, resignation)
+    if logged is None or twice_at_once(resignation):
+        return f"{resignation.router} had resigned"
+    gave_up = Evidence(resignation.first, f"{resignation.router} resigned with priority 0", resignation.node)
+    said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
+    unseen = "what the reload changed was not seen"
+    return Finding(Cause.RELOADED, Confidence.LIKELY, (said, gave_up), (unseen,))
 
 
 def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:

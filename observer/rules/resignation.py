@@ -1,5 +1,6 @@
 """What the priority-0 adverts of a router that gives up tell by when they came. No cause of its own is decided here."""
 
+from observer.model.host import LogEvent, LogKind
 from observer.model.observations import AddressChange
 from observer.model.time import MICROSECOND, SECOND
 from observer.rules.process import counts, resigned_after_gap, unheard
@@ -36,6 +37,11 @@ def waited(view: FlapView, resignation: Run) -> bool:
     """Whether the adverts of a resignation had waited for a link: they came late, or left the router two at once."""
     at_home = view.taps.get(resignation.router) == resignation.node
     return late(view.held, resignation) or (at_home and close(resignation, AT_ONCE))
+
+
+def reloads(view: FlapView, resignation: Run) -> LogEvent | None:
+    """The line that says that keepalived was reloaded when it resigned, as it does where the virtual router is gone by then."""
+    return view.logged(LogKind.RELOADING, begin=resignation.first - LEAD, end=resignation.last + SECOND)
 
 
 def removed_before(view: FlapView, resignation: Run) -> AddressChange | None:

@@ -13,8 +13,8 @@ from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.check_failed import twice_at_once
 from observer.rules.process import resigned_after_gap, restarted, taken, unheard
-from observer.rules.resignation import ENDS, LEAD, removed_before
-from observer.rules.view import FlapView
+from observer.rules.resignation import ENDS, LEAD, reloads, removed_before
+from observer.rules.view import FlapView, Run
 
 RESTART = 15 * SECOND
 """A new process that is Active within this was started by whoever stopped the old one, and not to mend what came before."""
@@ -50,6 +50,8 @@ def find(view: FlapView) -> Finding | str:
             )
         )
     stopping = view.logged(LogKind.STOPPING, begin=resignation.first - LEAD, end=resignation.last + SECOND)
+    if stopping is None and (reloading := reloads(view, resignation)) is not None:
+        return f"its log says: {reloading.detail}"
     if stopping is not None:
         evidence.append(Evidence(stopping.time, f"its log says: {stopping.detail}", stopping.node))
         return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
@@ -71,6 +73,9 @@ def find(view: FlapView) -> Finding | str:
                 f"{back.router} came back as a new process: its count began anew ({back.first_ident})",
             )
         )
+        if view.held is not None and not alike(view.held, back):
+            changed = "it speaks otherwise than before: a reload that changes how it does resigns and begins anew as well"
+            return Finding(Cause.STOPPED, Confidence.LIKELY, tuple(evidence), (changed,))
         if back.first - resignation.last > RESTART:
             since = "another reason to give up the address, and a restart since, leave the same on the wire"
             return Finding(Cause.STOPPED, Confidence.LIKELY, tuple(evidence), (since,))
@@ -91,4 +96,14 @@ def find(view: FlapView) -> Finding | str:
         Confidence.LIKELY,
         tuple(evidence),
         ("an address deleted by hand, and a FAULT of a sync group member, leave the same on the wire",),
+    )
+
+
+def alike(before: Run, after: Run) -> bool:
+    """Whether a router speaks as before: from the same link-layer address, to the same peers, for the same group."""
+    return (before.mac, before.peers, before.configuration, before.version) == (
+        after.mac,
+        after.peers,
+        after.configuration,
+        after.version,
     )

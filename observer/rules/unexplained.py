@@ -19,7 +19,10 @@ def find(view: FlapView) -> Finding:
     last = view.last_before
     if last is not None:
         kind = "resigned" if last.priority == 0 else f"advertised {last.priority}"
-        evidence.append(Evidence(last.last, f"{last.router} {kind} for the last time before the move", last.node))
+        moved = view.taken_over if view.taken_over is not None else view.now
+        heard = [time for times in view.heard.get(last.router, {}).values() for time in times if time <= moved]
+        when = last.last if last.last <= moved else max([last.first, *heard])
+        evidence.append(Evidence(when, f"{last.router} {kind} for the last time before the move", last.node))
     if view.taken_over is not None and view.current is not None:
         after = f", {duration(view.silence)} later" if view.silence is not None else ""
         evidence.append(Evidence(view.taken_over, f"{view.current} became Active{after}"))
@@ -30,4 +33,6 @@ def find(view: FlapView) -> Finding:
             f"whether the adverts of {claim.owner.router} reached {claim.claimant.router} was not seen:"
             " a partition in one direction, or a receiver deaf to them"
         )
+    if view.current is not None and view.current not in (view.former, *view.local):
+        blind.append(f"the node of {view.current} was not observed from inside: why it claimed the address is unknown")
     return Finding(Cause.UNEXPLAINED, Confidence.POSSIBLE, tuple(evidence), tuple(blind))

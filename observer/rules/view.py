@@ -173,7 +173,10 @@ class FlapView:
     probes: tuple[Probe, ...]
     """By the former router's host, from the first sign of trouble to the move."""
     log: tuple[LogEvent, ...]
-    """keepalived's log on the former router's node, from some seconds before the first sign of trouble; empty where unknown."""
+    """keepalived's log on the former router's node, from some seconds before the first sign of trouble; empty where unknown.
+
+    Lines about other virtual routers are left out, and where a node has several, those that cannot be told to be this one's.
+    """
     claimant_log: tuple[LogEvent, ...]
     """The same of the router that took over, or claimed the addresses."""
     steps: tuple[tuple[str, ...], ...] | None
@@ -201,6 +204,8 @@ class FlapView:
     """Looks at the former router's node itself, from some seconds before the first sign of trouble, oldest first."""
     claimant_samples: tuple[HostSample, ...] = ()
     """The same of the router that took over, or claimed the addresses."""
+    own_interface: str | None = None
+    """The interface that the former router works on, by its node's configuration; None without one."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Looks that the former router's node was to have and that failed, with the reason."""
     clocks: Mapping[str, Clock] = field(default_factory=dict)

@@ -8,13 +8,16 @@ Not to be confused with: `partition` and `adverts_rejected` (members of one grou
 """
 
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules.rejected import estranged
 from observer.rules.view import FlapView
 
 
 def find(view: FlapView) -> Finding | str:
     """A conflict of VRIDs as the cause, or why not."""
     if not view.foreign:
-        return "no other group advertised the same VRID"
+        return _another(view) or "no other group advertised the same VRID"
+    if (member := estranged(view)) is not None:
+        return f"{member.router} and {view.former} send their adverts to each other: they are of one group"
     evidence = [
         Evidence(
             max(run.first, min(view.time, run.last)),
@@ -25,3 +28,13 @@ def find(view: FlapView) -> Finding | str:
     ]
     ours = Evidence(view.time, f"{view.former} advertises the same VRID for {', '.join(view.addresses)}")
     return Finding(Cause.VRID_CONFLICT, Confidence.CERTAIN, (ours, *evidence))
+
+
+def _another(view: FlapView) -> Finding | None:
+    """Somebody with another authentication took over for the same addresses."""
+    held, takeover = view.held, view.takeover
+    if held is None or takeover is None or held.authentication_group == takeover.authentication_group:
+        return None
+    differs = f"{takeover.router} advertises the same VRID and address with another authentication than {held.router}"
+    member = "another group, or a member whose authentication is another: the adverts alone do not tell"
+    return Finding(Cause.VRID_CONFLICT, Confidence.POSSIBLE, (Evidence(takeover.first, differs, takeover.node),), (member,))

@@ -5,6 +5,7 @@ the kernel's work and shows only a listener; a process is alive when it closes, 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from observer.model.time import SECOND
@@ -85,6 +86,9 @@ def _proxy(view: FlapView, here: proxy.Proxy) -> tuple[Warranted, tuple[Evidence
     """Whether the former router's proxy was up, as far as its connections and its node tell."""
     before, during, probes = view.service_before, view.service_during, view.probes
     who = view.former or "the former router"
+    if view.taken_over is None and view.contenders:
+        # Who claims the address beside its owner refuses connections to it as well.
+        during = replace(during, refused=0, first_refused=None, last_refused=None)
     refused = before.refused + during.refused
     if refused:
         first = min(time for time in (before.first_refused, during.first_refused) if time is not None)

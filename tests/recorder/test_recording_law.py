@@ -140,6 +140,10 @@ class Configured:
         self.asked += 1
         return (f"script_{self.asked}",)
 
+    def named(self, _node, _router):
+        self.asked += 1
+        return (f"VI_{self.asked}", "eth0")
+
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("name", ["check_failed", "fault"])

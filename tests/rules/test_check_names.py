@@ -26,6 +26,9 @@ class Weights:
     def faulting(self, _node, _router):
         return ("lb", "both")
 
+    def named(self, _node, _router):
+        return None
+
 
 def story(*steps, log=()):
     """A at 65 from 0, then at each (priority, from when); B takes over 3.746 s after the last advert at 65. A's log beside it."""
