@@ -14,8 +14,8 @@ from observer.rules.rejected import claimant_of, damaged, differences, dropped, 
 from observer.rules.view import FlapView
 
 
-def find(view: FlapView) -> Finding | str:
-    """Rejected adverts as the cause, or why not."""
+def find(view: FlapView) -> Finding | str | None:
+    """Rejected adverts as the cause, why not, or None where what arrived was not seen."""
     spoilt = damaged(view)
     if spoilt:
         checks = ", ".join(sorted({advert.reason for advert in spoilt}))
@@ -35,6 +35,8 @@ def find(view: FlapView) -> Finding | str:
         said = Evidence(logged.time, f"the log of {claim.claimant.router} says: {logged.detail}", logged.node)
         claimed = Evidence(claim.claimant.first, f"{claim.claimant.router} claimed the address all the same", claim.claimant.node)
         return Finding(Cause.ADVERTS_REJECTED, Confidence.CERTAIN, (said, claimed))
+    if not reasons and claim.heard is None:
+        return None
     if not reasons:
         return f"nothing is wrong with the adverts of {claim.owner.router}"
     evidence = (

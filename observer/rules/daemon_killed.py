@@ -32,8 +32,8 @@ STILL_HELD = SECOND
 BOOTED = "a node that lost its power, and has booted meanwhile, would look the same"
 
 
-def find(view: FlapView) -> Finding | str:
-    """A killed keepalived as the cause, or why not."""
+def find(view: FlapView) -> Finding | str | None:
+    """A killed keepalived as the cause, why not, or None where nothing shows whether its node lives."""
     silent = fell_silent(view)
     if isinstance(silent, str):
         return silent
@@ -117,7 +117,7 @@ def find(view: FlapView) -> Finding | str:
     if alive or holds:
         unseen = f"whether {last.router} still holds the address was not seen"
         return Finding(Cause.DAEMON_KILLED, Confidence.POSSIBLE, (evidence, *holds, *alive), (unseen,))
-    return f"nothing shows that the node of {last.router} still lives"
+    return None
 
 
 def takes_adverts(view: FlapView, last: Run) -> bool:

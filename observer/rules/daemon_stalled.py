@@ -22,8 +22,8 @@ LOST = 10
 """One of so many adverts lost at most, three in a row are not: one time in a thousand."""
 
 
-def find(view: FlapView) -> Finding | str:
-    """A frozen keepalived as the cause, or why not."""
+def find(view: FlapView) -> Finding | str | None:
+    """A frozen keepalived as the cause, why not, or None where the whole node was away."""
     silent = fell_silent(view)
     if isinstance(silent, str):
         return _went_on(view) or silent
@@ -44,7 +44,8 @@ def find(view: FlapView) -> Finding | str:
     if left_with(view, last):
         return f"the kernel of {last.router} left the group of VRRP: the process had ended"
     if was_away(view, last):
-        return f"nothing at all came from the node of {last.router} meanwhile: it was away as a whole"
+        # Frozen as a whole, or cut off.
+        return None
     if too_soon(view, last):
         return f"{view.current} took over before its patience could end, and so not for the silence of {last.router}"
     back = view.came_back

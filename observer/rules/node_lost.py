@@ -17,8 +17,8 @@ from observer.rules.silence import BOOT, fell_silent, vanished, was_away
 from observer.rules.view import FlapView, Run
 
 
-def find(view: FlapView) -> Finding | str:
-    """A lost node as the cause, or why not."""
+def find(view: FlapView) -> Finding | str | None:
+    """A lost node as the cause, why not, or None where too little was seen of it before, other than adverts, to miss it."""
     silent = fell_silent(view)
     if isinstance(silent, str):
         return silent
@@ -44,7 +44,7 @@ def find(view: FlapView) -> Finding | str:
         alike = "a keepalived that was killed together with the capture on its node would look the same"
         return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, own), (alike,))
     if gone is None:
-        return f"too little was seen of the node of {last.router} before, other than adverts, to miss it now"
+        return None
     if back is not None and restarted(last, back):
         again = f"{back.router} came back as a new process: its count began anew ({back.first_ident})"
         alike = "a link that was lost, and a keepalived restarted meanwhile, would look the same"
