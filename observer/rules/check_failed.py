@@ -27,7 +27,7 @@ from observer.rules.process import (
     restarted,
 )
 from observer.rules.resignation import close, stood_aside, waited
-from observer.rules.silence import at_once, for_its_fall, gappy, preempts
+from observer.rules.silence import at_once, for_its_fall, gappy, on_beat, patience_ended, preempts
 from observer.rules.view import FlapView, Run
 
 FAULT_PAIR = 100 * MILLISECOND
@@ -242,6 +242,9 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if not (at_once(takeover, view.taken_over, after) or came_up(view, takeover, held) or preempts(view, takeover.router)):
         confidence = min(confidence, Confidence.LIKELY)
         blind.append(f"{takeover.router} came late: one that is told not to preempt does so when it hears {held.router} no more")
+    if not (on_beat(held, view.taken_over) or patience_ended(takeover, view.taken_over, before)):
+        confidence = min(confidence, Confidence.LIKELY)
+        blind.append(f"{held.router} was due to advertise again before the move: a resignation that was lost may have led to it")
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:
         confidence = min(confidence, Confidence.LIKELY)
         blind.append(f"{held.router} had fallen silent as well before the move")

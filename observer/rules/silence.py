@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Evidence
-from observer.rules.process import counts, unheard
+from observer.rules.process import counts, restarted, unheard
 from observer.rules.view import FlapView, Run
 
 SILENT = 2.5
@@ -146,8 +146,12 @@ def for_its_fall(view: FlapView, before: Run, held: Run) -> bool:
     takeover, silence = view.takeover, view.silence
     if takeover is None or view.taken_over is None or silence is None:
         return False
-    patience = view.taken_over - before.last - active_down_interval(takeover)
-    return silence < SILENT * held.interval or abs(patience) <= max(held.interval // 20, TIMER)
+    return silence < SILENT * held.interval or patience_ended(takeover, view.taken_over, before)
+
+
+def patience_ended(takeover: Run, time: int, last: Run) -> bool:
+    """Whether a router took over just when it had waited for long enough since the last advert of a run."""
+    return abs(time - last.last - active_down_interval(takeover)) <= max(last.interval // 20, TIMER)
 
 
 def at_once(takeover: Run, time: int, after: Run) -> bool:
@@ -158,7 +162,8 @@ def at_once(takeover: Run, time: int, after: Run) -> bool:
 def preempts(view: FlapView, router: str) -> bool:
     """Whether a router was seen to take over from one that went on at a priority just fallen below its own.
 
-    One that is told not to preempt lets it be (keepalived: ``nopreempt``).
+    One that is told not to preempt lets it be (keepalived: ``nopreempt``), and takes over where somebody resigned, as any does. A
+    new process may have been told otherwise than the one before: only where adverts are numbered does it show.
     """
     falls = [
         (before, after)
@@ -167,13 +172,22 @@ def preempts(view: FlapView, router: str) -> bool:
         for before, after in pairwise(runs)
         if before.priority > after.priority > 0 and after.first - before.last < 2 * after.interval
     ]
-    return any(
-        before.priority >= run.priority > after.priority
-        and after.first < run.first < after.last + 2 * after.interval
-        and at_once(run, run.first, after)
-        for run in view.runs.get(router, ())
-        for before, after in falls
-    )
+    resigned = [run.first for runs in view.runs.values() for run in runs if run.priority == 0]
+    seen, earlier = False, None
+    for run in view.runs.get(router, ()):
+        seen = seen and counts(run) and not (earlier is not None and restarted(earlier, run))
+        # One that claimed the addresses already only changes its priority.
+        claims = run.priority > 0 and (earlier is None or earlier.priority == 0 or not on_beat(earlier, run.first))
+        seen |= claims and any(
+            before.priority >= run.priority > after.priority
+            and after.first < run.first
+            and on_beat(after, run.first)
+            and at_once(run, run.first, after)
+            and not any(after.first < time < run.first for time in resigned)
+            for before, after in falls
+        )
+        earlier = run
+    return seen
 
 
 def _claimed_early(view: FlapView, last: Run) -> bool:

@@ -8,9 +8,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from observer.model.errors import SourceError
 from observer.model.observations import FramesLost, TimePassed
 from observer.model.segments import TcpSegments
-from observer.model.time import SECOND
+from observer.model.time import SECOND, duration
 from observer.sources.merge import Merger
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ FRAME = 192
 REST = 0.05
 """Seconds for which what is due waits for what is due next: a turn costs as much for one observation as for some, and more than
 they do. No verdict waits for it, for another router may contest an election for longer (``engine.flaps``)."""
+
+
+BACK = SECOND
+"""A clock that is set back by more ends the stream: all that comes would wait until the clock is there again."""
 
 
 class Live:
@@ -84,7 +89,11 @@ class Live:
         self._wake()
 
     def stream(self, next_deadline: Callable[[], int | None]) -> Iterator[Observation | TimePassed]:
-        """Observations in order of time; in between, time that has passed, at the latest when ``next_deadline`` is due."""
+        """Observations in order of time; in between, time that has passed, at the latest when ``next_deadline`` is due.
+
+        Raises SourceError, after everything held, where the clock was set back: what is known is of a time to come.
+        """
+        reached = 0
         while True:
             woken = self._sleep(next_deadline())
             last = self._stopping
@@ -94,6 +103,10 @@ class Live:
             if last:
                 break
             until = self._clock() - self._hold_back
+            if until < reached - BACK:
+                yield from self._merger.flush()
+                raise SourceError(f"the node's clock was set back by {duration(reached - until)}: the agent has to start anew")
+            reached = max(reached, until)
             if woken and self._merger.head is not None and self._merger.head > until:
                 # Something to wait for, which is all that had to be known.
                 continue

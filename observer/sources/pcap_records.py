@@ -89,9 +89,9 @@ class Records:
     def steps(self, octets: Octets, positions: Positions) -> Positions:
         """See ``pcap_lanes.Format``: ordinary is what is shorter than 64 kB."""
         low, high, *upper = (octets.take(positions + place, mode="clip") for place in self._captured_at)
-        result = low + np.int64(self.header)
+        result = low.astype(np.int64) + self.header
         if high.any():
-            result += high * np.int64(256)
+            result += high.astype(np.int64) << 8
         large = upper[0] | upper[1]
         if large.any():
             result[large != 0] = 0

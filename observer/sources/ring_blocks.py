@@ -72,7 +72,7 @@ class Block:
     @property
     def times(self) -> NDArray[np.int64]:
         """Nanoseconds since the epoch."""
-        times: NDArray[np.int64] = self.heads["second"] * np.int64(1_000_000_000) + self.heads["nano"]
+        times: NDArray[np.int64] = self.heads["second"].astype(np.int64) * 1_000_000_000 + self.heads["nano"]
         return times
 
     @property

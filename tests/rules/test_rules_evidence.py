@@ -882,6 +882,65 @@ def test_a_router_that_preempts_elsewhere_is_not_told_not_to(trace, confidence):
     assert (flap.former, flap.current, flap.verdict.cause, flap.verdict.confidence) == (A, B, Cause.CHECK_FAILED, confidence)
 
 
+def then_late(trace, begin):
+    """A falls to 45, and B, told not to preempt, lets it be; 9.65 s later it has gone deaf, and takes over."""
+    return trace.adverts(A, 65, begin, 20).adverts(A, 45, begin + 20, 10).adverts(B, 60, begin + 29.65, 30)
+
+
+def resigned_after_its_fall(*, lost):
+    trace = Trace().adverts(A, 65, 0, 20).adverts(A, 45, 20, 3).resign(A, 22.4, heard=lambda: not lost)
+    trace.restart(B).adverts(B, 60, 23.166, 30).resign(B, 52.7).restart(A).adverts(A, 65, 53.4, 30)
+    return then_late(trace, 83.4)
+
+
+def rose_beside_it():
+    """Both are Active for a while; the one falls as the other rises."""
+    trace = Trace()
+    for number in range(12):
+        trace.advert(A, 65 if number < 10 else 45, number).advert(B, 50 if number < 10 else 60, number + 0.3)
+    trace.resign(A, 12.2).adverts(B, 60, 12.3, 20).resign(B, 31.8).restart(A).adverts(A, 65, 32.5, 30)
+    return then_late(trace, 62.5)
+
+
+def told_otherwise_since():
+    trace = Trace().restart(B).adverts(A, 65, 0, 20).adverts(A, 45, 20, 3).adverts(B, 60, 22.766, 30).resign(B, 52.3)
+    trace.adverts(A, 65, 53, 50).restart(B)
+    return then_late(trace, 103)
+
+
+def unnumbered():
+    """IPv6: whether B's process is the same is not on the wire."""
+    trace = Trace(family=Family.IPV6).adverts(A6, 65, 0, 20).adverts(A6, 45, 20, 3).adverts(B6, 60, 22.766, 30).resign(B6, 52.3)
+    trace.adverts(A6, 65, 53, 50)
+    return trace.adverts(A6, 45, 103, 10).adverts(B6, 60, 112.65, 30)
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        resigned_after_its_fall(lost=False),
+        resigned_after_its_fall(lost=True),
+        rose_beside_it(),
+        told_otherwise_since(),
+        unnumbered(),
+    ],
+    ids=["it resigned", "it resigned unheard", "it was Active already", "a process before", "perhaps a process before"],
+)
+def test_a_router_that_took_over_elsewhere_may_be_told_not_to_preempt_all_the_same(trace):
+    flap = flaps(trace)[-1]
+    assert (flap.verdict.cause, flap.verdict.confidence) == (Cause.CHECK_FAILED, Confidence.LIKELY)
+
+
+@pytest.mark.parametrize(
+    ("until", "taken", "confidence"),
+    [(23, 22.766, Confidence.CERTAIN), (22, 22.766, Confidence.CERTAIN), (23, 23.166, Confidence.LIKELY)],
+    ids=["at once", "an advert before it is lost", "later than its patience, and A was due"],
+)
+def test_a_failed_check_is_not_certain_where_a_resignation_may_have_been_lost(until, taken, confidence):
+    trace = Trace().adverts(A, 65, 0, 20).adverts(A, 45, 20, until - 20).restart(B).adverts(B, 60, taken, 30)
+    assert verdict(trace) == (Cause.CHECK_FAILED, confidence)
+
+
 def silent_after_a_fall(last, taken, *, anew=False):
     """The priority of A falls to 45 at 20, by a check or a reload; its last advert and the take-over of B, at 60."""
     trace = Trace().adverts(A, 65, 0, 20)

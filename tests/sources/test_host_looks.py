@@ -511,9 +511,17 @@ def test_once_known_a_port_is_looked_at_though_nothing_listens_there_any_more():
 def test_connections_are_those_of_the_families_that_have_listened():
     look = Sockets("m0", services(redirects=REDIRECTED))
     four, six = connected(OWN), connected("::ffff:192.0.2.11", "::ffff:198.51.100.8")
-    here = [listening("::", 9445, v6only=0)], [listening("0.0.0.0", 9445)], []
+    one, other = listening("0.0.0.0", 9445), listening("::", 9445, v6only=0)
     # The last process leaves its connections behind, and so does the one before it.
-    assert [looked(None, *each, four, six, look=look)[0].established for each in here] == [1, 2, 2]
+    here = [one, four], [one, four, six], [other, four, six], [four, six]
+    assert [looked(None, *each, look=look)[0].established for each in here] == [1, 1, 2, 2]
+
+
+def test_a_process_that_listened_before_the_first_look_may_have_left_connections_of_the_other_family():
+    look = Sockets("m0", services(redirects=REDIRECTED))
+    four, six = connected(OWN), connected("::ffff:192.0.2.11", "::ffff:198.51.100.8")
+    here = listening("0.0.0.0", 9445), four, six
+    assert [looked(None, *here, look=look)[0].established for _ in range(2)] == [2, 2]
 
 
 def test_where_nothing_has_listened_yet_both_families_are_counted():

@@ -9,6 +9,7 @@ import pytest
 from traces import EPOCH, A, B, Trace
 
 import observer.sources.live as live_module
+from observer.model.errors import SourceError
 from observer.model.observations import FramesLost, TimePassed
 from observer.model.segments import Frames, Tcp, TcpSegments
 from observer.model.time import MILLISECOND, SECOND
@@ -149,3 +150,21 @@ def test_what_follows_closely_is_handed_on_together(live):
     stream = live.stream(lambda: None)
     found = [next(stream) for _ in range(5)]
     assert [len(item) if isinstance(item, TcpSegments) else None for item in found] == [1, 1, None, 1, None]
+
+
+@pytest.mark.parametrize(("back", "ends"), [(0.9, False), (1.1, True), (3600, True)], ids=["a little", "more", "an hour"])
+def test_a_clock_that_is_set_back_ends_the_stream_and_nothing_waits_for_it_to_return(live, back, ends):
+    """As after a virtual machine was put back, or the time was first asked for."""
+    live.deliver(batch(1))
+    live._bell = Bell(live)
+    stream = live.stream(lambda: None)
+    assert [type(next(stream)) for _ in range(3)] == [TimePassed, TcpSegments, TimePassed]
+    held = batch(1, SECOND)
+    live.deliver(held)
+    live.at.now -= int(back * SECOND)
+    if not ends:
+        assert held in [next(stream) for _ in range(5)]
+        return
+    assert next(stream) == held
+    with pytest.raises(SourceError, match="set back by"):
+        next(stream)

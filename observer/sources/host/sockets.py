@@ -187,13 +187,16 @@ class Sockets:
     def _served(self, port: int, listeners: list[Listener]) -> Served:
         """The connections at a port that listeners have accepted; whoever listens no more may have left some."""
         established, sending, local = 0, 0, set[str]()
-        families = self._families.setdefault(port, set())
+        first, families = port not in self._families, self._families.setdefault(port, set())
         families.update(each.family for each in listeners if each.port == port)
-        for family in families or _FAMILIES:
+        # Who listened before this agent was started may have left connections of the other family.
+        for family in _FAMILIES if first or not families else sorted(families):
             request = _request(family, _ESTABLISHED, info=True) + _at_port(port)
             for piece in self._netlink.dump(_SOCK_DIAG_BY_FAMILY, request):
                 for batch in _batches(piece):
                     accepted, active, addresses = _counted(batch, family)
+                    if accepted:
+                        families.add(family)
                     established += accepted
                     sending += active
                     if len(local) < ADDRESSES:
