@@ -93,7 +93,8 @@ def configuration() -> str:
         f" `{FILE}` in the environment), environment, flag. In the environment, list values are separated by commas; a flag"
         " for a list is repeated. An unknown key is an error.",
         "`vrrp-observer check-config [FILE]` prints the settings in effect, as a file that says the same, with where each is"
-        " from; of a mistake it names the line and the nearest key, and exits with status 2.",
+        " from; of a mistake it names the line and the nearest key, and exits with status 2. What is wrong with keepalived.conf"
+        " it tells as the agent does, which goes on without.",
         'SIGHUP (`systemctl reload`) reads file and environment anew. What the column "reload" marks changes at once: interfaces'
         " are added; to watch fewer needs a restart, as does everything else. One line says what changed and what did not."
         " Certificates need no signal: they are read anew when their files change.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import gc
 import os
@@ -153,12 +154,18 @@ def _settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_config(parsed: argparse.Namespace) -> int:
+    from observer.keepalived.watch import Conf
+
     found = effective(parsed.config, os.environ, {})
     configuration = found.configuration
     if configuration.tls_cert:
         from observer.sinks.tls import Certificates
 
         Certificates(configuration.tls_cert, configuration.tls_key, configuration.tls_client_ca, warn=_warn)
+    if Conf.name in configuration.evidence:
+        # An agent goes on without it, but says so.
+        with contextlib.suppress(SourceError):
+            Conf(configuration.node, configuration.keepalived_conf, _warn).look(0)
     print(found.toml(), end="")
     return 0
 

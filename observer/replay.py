@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from observer.engine.clocks import Sightings, compared, put_right, sightings
 from observer.engine.engine import Engine
 from observer.engine.memory import answering, recall
-from observer.keepalived import load
+from observer.keepalived import load, remarks
 from observer.keepalived.explain import Configurations
 from observer.model.errors import ConfigError
 from observer.run import run
@@ -72,7 +72,11 @@ def replay(request: Request, remark: Callable[[str], None]) -> None:
     logs = [_of_node("--log", option, censuses) for option in request.log]
     configurations = [_of_node("--keepalived-conf", option, censuses) for option in request.keepalived_conf]
     labels = _labels(request.label)
-    explain = Configurations({node: load(path) for node, path in configurations}) if configurations else None
+    loaded = {node: load(path) for node, path in configurations}
+    for configuration in loaded.values():
+        for line in remarks(configuration):
+            remark(line)
+    explain = Configurations(loaded) if loaded else None
     engine = _recalled(censuses, explain, remark)
     known, processors = Known(), len(os.sched_getaffinity(0))
     ahead = 0 if processors == 1 else max(1, processors // len(censuses))

@@ -189,6 +189,104 @@ def test_a_duration_that_no_timer_takes(capsys, monkeypatch, seconds):
     assert err[0].endswith("give seconds above 0, up to 1000000000")
 
 
+# keepalived.conf: told what keepalived would log, refused where it is something else
+
+
+CONF = """\
+vrrp_script chk_proxy {
+    script "/bin/true"
+    weight -20
+}
+vrrp_instance API {
+    interface eth0
+    virtual_router_id 51
+    priority 65
+    virtual_ipaddress { 192.0.2.100 }
+    track_script { chk_proxy }
+}
+"""
+NO_CONFIGURATION = {
+    "empty": b"",
+    "keepalived's log": b"Nov 18 11:06:40 m0 Keepalived_vrrp[7]: (API) Entering BACKUP STATE\n",
+    "a program": b"\x7fELF\x02\x01\x01" + bytes(range(35, 256)) * 4,
+    "a configuration of virtual servers alone": b"virtual_server 10.0.0.1 80 {\n delay_loop 6\n}\n",
+}
+
+
+@pytest.fixture
+def conf(tmp_path):
+    path = tmp_path / "keepalived.conf"
+    path.write_text(CONF)
+    return path
+
+
+def test_a_configuration_without_problems_is_not_told_of(capsys, capture, conf):
+    status, out, err = call(capsys, "replay", capture, "--keepalived-conf", conf)
+    assert (status, err) == (0, [])
+    assert "1 flap," in out
+
+
+@pytest.mark.parametrize("kind", NO_CONFIGURATION)
+@pytest.mark.parametrize("option", ["{}", "capture={}"])
+def test_a_configuration_that_is_none(capsys, capture, conf, kind, option):
+    conf.write_bytes(NO_CONFIGURATION[kind])
+    status, out, err = call(capsys, "replay", capture, "--keepalived-conf", option.format(conf))
+    assert (status, out) == (UNUSABLE, "")
+    assert err == [f"vrrp-observer: no vrrp_instance in {conf}; give the keepalived.conf of the node"]
+
+
+def test_a_configuration_whose_only_instance_does_not_count(capsys, capture, conf):
+    conf.write_text(CONF.replace("virtual_router_id 51", "virtual_router_id 512"))
+    status, out, err = call(capsys, "replay", capture, "--keepalived-conf", conf)
+    assert (status, out, len(err)) == (UNUSABLE, "", 1)
+    assert err[0].startswith(f"vrrp-observer: no valid vrrp_instance in {conf}: {conf}:7: virtual_router_id is missing, ")
+    assert err[0].endswith("; and 1 more")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("priority 65", "priority 6500", ":8: priority is missing, not a number or out of range; not taken"),
+        ("{ chk_proxy }", "{ chk_prxy }", ":10: script chk_prxy is not defined before it is tracked; it is not tracked"),
+        ("vrrp_script", "include none/*.conf\nvrrp_script", ":1: include matches no file; nothing was included"),
+    ],
+)
+def test_a_problem_of_a_configuration_is_told_with_its_place(capsys, capture, conf, right, wrong, told):
+    conf.write_text(CONF.replace(right, wrong, 1))
+    status, out, err = call(capsys, "replay", capture, "--keepalived-conf", conf)
+    assert (status, err) == (0, [f"vrrp-observer: {conf}{told}"])
+    assert "1 flap," in out
+
+
+@pytest.mark.parametrize(
+    ("problems", "lines", "last"), [(10, 10, "{}:10: include"), (11, 11, "{}: and 1 more"), (500, 11, "{}: and 490 more")]
+)
+def test_many_problems_of_a_configuration_are_counted(capsys, capture, conf, problems, lines, last):
+    conf.write_text("include none\n" * problems + CONF)
+    status, _, err = call(capsys, "replay", capture, "--keepalived-conf", conf)
+    assert (status, len(err)) == (0, lines)
+    assert err[-1].startswith("vrrp-observer: " + last.format(conf))
+
+
+def test_check_config_tells_of_the_configuration_of_keepalived_what_the_agent_would(capsys, conf, tmp_path):
+    settings = tmp_path / "observer.toml"
+    settings.write_text(f"keepalived_conf = {json.dumps(str(conf))}\n")
+    status, out, err = call(capsys, "check-config", settings)
+    assert (status, err) == (0, [])
+    conf.write_text(CONF.replace("65", "6500"))
+    assert call(capsys, "check-config", settings) == (
+        0,
+        out,
+        [f"vrrp-observer: {conf}:8: priority is missing, not a number or out of range; not taken"],
+    )
+    conf.write_text("")
+    status, _, err = call(capsys, "check-config", settings)
+    assert (status, err) == (0, [f"vrrp-observer: no vrrp_instance in {conf}; give the keepalived.conf of the node"])
+    settings.write_text(settings.read_text() + 'evidence = ["log"]\n')
+    status, _, err = call(capsys, "check-config", settings)
+    assert (status, err) == (0, [])
+
+
 # Captures that can be used, with remarks
 
 

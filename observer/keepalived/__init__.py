@@ -6,7 +6,7 @@ touches the disk. What keepalived 2.2.7 understands of the same file is the refe
 Passwords are dropped where statements are made (``blocks``): nothing after that has seen one.
 """
 
-from observer.keepalived.load import load
+from observer.keepalived.load import load, remarks
 from observer.keepalived.model import (
     Check,
     CheckKind,
@@ -34,4 +34,5 @@ __all__ = [
     "load",
     "parse",
     "parse_text",
+    "remarks",
 ]

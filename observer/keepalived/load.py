@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observer.keepalived.parse import parse
+from observer.model.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from observer.keepalived.model import Configuration
 
 LARGEST = 16 * 1024 * 1024
@@ -18,15 +21,34 @@ LARGEST = 16 * 1024 * 1024
 _BRACES = re.compile(r"\{([^{}]*)\}")
 ALTERNATIVES = 4096
 """Patterns that the braces of one pattern may stand for."""
+TOLD = 10
+"""Problems of a configuration that are told one by one."""
 
 
 def load(path: str | os.PathLike[str], config_id: str | None = None) -> Configuration:
-    """Read a keepalived.conf and what it includes. Raises ConfigError, of one line.
+    """Read a keepalived.conf and what it includes.
 
     ``config_id`` is keepalived's ``-i``; None takes what keepalived takes: this host's name up to its first dot. For another
     node's file, give that node's.
+
+    Raises ConfigError, of one line, for what cannot be read, and where no ``vrrp_instance`` is valid: nearly any text passes for
+    statements that nobody knows, so only that tells a configuration from something else.
     """
-    return parse(os.fspath(path), Disk(), os.uname().nodename.partition(".")[0] if config_id is None else config_id)
+    name = os.fspath(path)
+    found = parse(name, Disk(), os.uname().nodename.partition(".")[0] if config_id is None else config_id)
+    if found.instances:
+        return found
+    if not found.problems:
+        raise ConfigError(f"no vrrp_instance in {name}; give the keepalived.conf of the node")
+    more = len(found.problems) - 1
+    raise ConfigError(f"no valid vrrp_instance in {name}: {found.problems[0]}" + (f"; and {more} more" if more else ""))
+
+
+def remarks(configuration: Configuration) -> Iterator[str]:
+    """The problems of a configuration for who gave it: ``TOLD`` of them, a line each, and a line that counts the rest."""
+    yield from configuration.problems[:TOLD]
+    if (more := len(configuration.problems) - TOLD) > 0:
+        yield f"{configuration.files[0]}: and {more} more"
 
 
 class Disk:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observer.keepalived.explain import Configurations
-from observer.keepalived.load import load
+from observer.keepalived.load import load, remarks
 from observer.model.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Conf:
         self._files: tuple[str, ...] = (self._path,)
         self._marks: list[_Mark] | None = None
         self._error: str | None = None
+        self._problems: tuple[str, ...] = ()
 
     def look(self, now: int) -> Iterator[HostSample]:  # noqa: ARG002 - what is read is not an observation
         """Read what changed. Raises SourceError for a configuration that cannot be read."""
@@ -71,6 +72,10 @@ class Conf:
                 self._warn(self._error)
         else:
             self._configurations = Configurations({self._node: configuration})
+            if configuration.problems != self._problems:
+                self._problems = configuration.problems
+                for line in remarks(configuration):
+                    self._warn(line)
             self._files = (self._path, *(path for path in configuration.files if path != self._path))
         self._marks = [_mark(path) for path in self._files]
 

@@ -173,7 +173,8 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
 
 
 def test_files_are_listed_in_the_order_read(tmp_path: Path) -> None:
-    (tmp_path / "main.conf").write_text('include b.conf\ninclude "a.conf"\n# include c.conf\ninclude nothing*\n')
+    includes = 'include b.conf\ninclude "a.conf"\n# include c.conf\ninclude nothing*\n'
+    (tmp_path / "main.conf").write_text(includes + AROUND.format(""))
     (tmp_path / "a.conf").write_text("")
     (tmp_path / "b.conf").write_text("include a.conf\n")
     found = load(tmp_path / "main.conf", "")

@@ -87,6 +87,31 @@ def test_a_broken_one_is_a_blind_spot_and_one_warning_and_what_was_read_before_s
     assert conf.step("m0", ROUTER, 100, 90) == (("chk_proxy",),)
 
 
+def test_its_problems_are_warned_of_once_and_again_when_they_are_others(watched):
+    conf, path, warnings = watched
+    for weight in ("99999999999", "99999999999 # still"):
+        path.write_text(text(weight))
+        list(conf.look(0))
+    assert warnings == [f"{path}:3: weight is missing, not a number or out of range; not taken"]
+    path.write_text(text(-30))
+    list(conf.look(0))
+    assert len(warnings) == 1
+    path.write_text("\n" + text("99999999999"))
+    list(conf.look(0))
+    assert warnings[1:] == [f"{path}:4: weight is missing, not a number or out of range; not taken"]
+
+
+def test_one_without_an_instance_is_a_blind_spot_and_what_was_read_before_stays(watched):
+    conf, path, warnings = watched
+    list(conf.look(0))
+    path.write_text("")
+    for _ in range(3):
+        with pytest.raises(SourceError, match="no vrrp_instance in"):
+            list(conf.look(0))
+    assert warnings == [f"no vrrp_instance in {path}; give the keepalived.conf of the node"]
+    assert conf.step("m0", ROUTER, 100, 70) == (("chk_proxy",),)
+
+
 def test_one_that_was_named_and_is_missing_is_warned_of(tmp_path):
     warnings = []
     with pytest.raises(SourceError, match="No such file"):
