@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import errno
 import gc
+import io
 import os
 import signal
 import sys
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What is imported stays: nothing is gained by looking for garbage in it again and again.
     gc.disable()
     try:
+        _encoded()
         parsed = _parser().parse_args(arguments)
         status = int(parsed.work(parsed))
         sys.stdout.flush()
@@ -52,6 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         gc.enable()
     return status
+
+
+def _encoded() -> None:
+    """Print UTF-8 whatever the locale says: pages and expositions say so of themselves, and readers of JSON expect it.
+
+    What has no place in it, as an octet of an argument that is not UTF-8, is written with a backslash.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 class _Parser(argparse.ArgumentParser):

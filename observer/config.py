@@ -88,6 +88,8 @@ class Configuration:
         for interface in self.interfaces:
             if not interface or len(interface) > 15 or "/" in interface or any(char.isspace() for char in interface):
                 raise ConfigError(f"interfaces: {interface!r} is not an interface name")
+        if any("\ud800" <= char <= "\udfff" for char in self.node):
+            raise ConfigError(f"node is {self.node!r}: give UTF-8 text")
         if self.record not in ("flaps", "always"):
             raise ConfigError(f"record is {self.record!r}: give flaps or always")
         for key, least, most in _RECORDS:

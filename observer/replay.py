@@ -257,7 +257,7 @@ def _output(name: str | None) -> Iterator[TextIO]:
     path = Path(name)
     part = path if path.exists() and not path.is_file() else path.with_name(path.name + ".part")
     try:
-        stream = part.open("w", encoding="utf-8")
+        stream = part.open("w", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ConfigError(f"-o {name}: {error.strerror}") from error
     try:

@@ -531,3 +531,36 @@ def test_through_a_pipe(octets):
     out, err = run.communicate(octets, timeout=30)
     assert (run.returncode, err) == (0, b"")
     assert [flap["cause"] for flap in json.loads(out)["flaps"]] == ["check_failed"]
+
+
+# Encodings: what is printed is UTF-8, whatever the locale
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+@pytest.mark.parametrize("form", ["text", "html", "openmetrics"])
+@pytest.mark.parametrize(("name", "written"), [("mü", "mü"), ("m\udcfc", r"m\udcfc")])
+def test_names_that_the_locale_cannot_write(capture, tmp_path, octets, encoding, form, name, written):
+    """The second is of a shell that is not UTF-8's; metrics write a backslash as two, pages show a sign for it."""
+    other = tmp_path / "other.pcap"
+    other.write_bytes(octets)
+    outputs, path = [], tmp_path / "output"
+    for more in ([], ["-o", path]):
+        arguments = ["replay", f"--node=m1={capture}", f"--node={name}={other}", "--format", form, *more]
+        run = process(*arguments, env={**os.environ, "PYTHONIOENCODING": encoding})
+        out, err = run.communicate(timeout=30)
+        assert run.returncode == 0, err
+        assert b"Traceback" not in err
+        outputs.append(out.decode("utf-8"))
+    assert outputs == [path.read_text(encoding="utf-8"), ""]
+    assert {"text": written, "html": name.replace("\udcfc", "\ufffd"), "openmetrics": written.replace("\\", r"\\")}[
+        form
+    ] in outputs[0]
+
+
+@pytest.mark.parametrize("arguments", [("check-config",), ("causes",)])
+def test_every_command_prints_utf_8(arguments):
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "VRRP_OBSERVER_NODE": "mü", "VRRP_OBSERVER_RECORDINGS": "/\udcfc"}
+    run = process(*arguments, env=env)
+    out, err = run.communicate(timeout=30)
+    assert (run.returncode, err) == (0, b"")
+    assert arguments == ("causes",) or 'node = "mü"' in out.decode("utf-8")

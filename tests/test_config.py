@@ -110,6 +110,7 @@ def test_not_text(tmp_path):
         ("VRRP_OBSERVER_HOLD_BACK", "soon", "environment: VRRP_OBSERVER_HOLD_BACK: 'soon' is not a number"),
         ("VRRP_OBSERVER_HOLD_BACK", "11", "between 0.01 and 10"),
         ("VRRP_OBSERVER_LISTEN", "here", "give host:port"),
+        ("VRRP_OBSERVER_NODE", "m\udcfc", r"environment: node is 'm\udcfc': give UTF-8 text"),
         ("VRRP_OBSERVER_INTERFACES", "eth0/1", "is not an interface name"),
     ],
 )

@@ -96,7 +96,8 @@ class Backfill:
 
     def __init__(self, samples: Samples, labels: Mapping[str, str]) -> None:
         self._samples = samples
-        self._labels = labels
+        # A name given on the command line may hold octets that are not UTF-8.
+        self._labels = {name: value.encode(errors="backslashreplace").decode() for name, value in labels.items()}
         self._metrics = Metrics()
         self._time = 0
 

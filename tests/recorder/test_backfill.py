@@ -119,6 +119,14 @@ def test_labels_are_those_of_a_scrape_or_what_one_asks_for(capsys, path):
     assert main(["replay", "--format", "openmetrics", "--label", "no-name=1", str(path)]) == 2
 
 
+def test_a_label_that_is_not_utf_8_is_one_that_can_be_read(capsys, path, tmp_path):
+    text = exposition(capsys, path, "--label", "site=m\udcfc")
+    assert r'site="m\\udcfc"' in text
+    assert series(text, "vrrp_active", router=B, site=r"m\udcfc")
+    assert main(["replay", "--format", "openmetrics", str(path), "--label", "site=m\udcfc", "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out").read_text(encoding="utf-8") == text
+
+
 @pytest.mark.parametrize("name", ["__name__", "__a", "vrid", "cause", "source"])
 def test_a_label_that_would_hide_or_be_hidden_is_refused(capsys, path, name):
     assert main(["replay", "--format", "openmetrics", "--label", f"{name}=x", str(path)]) == 2
