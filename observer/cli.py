@@ -31,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What is imported stays: nothing is gained by looking for garbage in it again and again.
     gc.disable()
     try:
-        _encoded()
-        parsed = _parser().parse_args(arguments)
+        parsed = _understood(arguments)
         status = int(parsed.work(parsed))
         sys.stdout.flush()
     except (ConfigError, SourceError) as error:
@@ -56,11 +55,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _encoded() -> None:
+def _understood(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line, with streams for what it prints. Raises ConfigError where it would print, and nobody could read it."""
+    closed = not sys.stdout
+    _streams()
+    parsed = _parser().parse_args(arguments)
+    if closed and getattr(parsed, "output", None) in (None, "-"):
+        raise ConfigError("standard output is closed; write to a file, or to /dev/null if nobody shall read it")
+    return parsed
+
+
+def _streams() -> None:
     """Print UTF-8 whatever the locale says: pages and expositions say so of themselves, and readers of JSON expect it.
 
-    What has no place in it, as an octet of an argument that is not UTF-8, is written with a backslash.
+    What has no place in it, as an octet of an argument that is not UTF-8, is written with a backslash. A stream that is closed
+    takes what is written and keeps nothing.
     """
+    for name in ("stdout", "stderr"):
+        if not getattr(sys, name):
+            setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(io.FileIO(os.devnull, "w"))))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
@@ -203,6 +216,10 @@ def _replay(parsed: argparse.Namespace) -> int:
 
     gc.freeze()
     gc.enable()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As at an interrupt from the keyboard: what is not whole is removed. What is ignored, as with nohup, stays so.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     replay(Request(**{option.name: getattr(parsed, option.name) for option in fields(Request)}), _warn)
     return 0
 

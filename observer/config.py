@@ -16,7 +16,7 @@ from observer.engine.coverage import EVIDENCE
 from observer.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 ENVIRONMENT = "VRRP_OBSERVER_"
 """Prefix of environment variables: ``VRRP_OBSERVER_LISTEN`` sets ``listen``."""
@@ -95,13 +95,15 @@ class Configuration:
         for key, least, most in _RECORDS:
             if not least <= getattr(self, key) <= most:
                 raise ConfigError(f"{key} is {getattr(self, key):g}: give a number between {least:g} and {most:g}")
+        if not self.record_files.is_integer():
+            raise ConfigError(f"record_files is {self.record_files:g}: give a whole number")
         if self.listen:
             endpoint(self.listen)
         for name in self.evidence:
             if name not in EVIDENCE:
                 raise ConfigError(f"evidence: {name!r} is not one of {', '.join(EVIDENCE)}")
         for port in self.service_ports:
-            if not port.isdecimal() or not 0 < int(port) < 65536:
+            if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
                 raise ConfigError(f"service_ports: {port!r} is not a port number")
 
 
@@ -134,7 +136,7 @@ class Effective:
 
 def endpoint(listen: str) -> tuple[str, int]:
     """Host (empty: all addresses) and port of ``listen``. Raises ConfigError."""
-    match = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^:\[\]\s]*)):(?P<port>\d{1,5})", listen)
+    match = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^:\[\]\s]*)):(?P<port>[0-9]{1,5})", listen)
     if match is None or not 0 <= int(match["port"]) <= 65535:
         raise ConfigError(f"listen is {listen!r}: give host:port, [v6 address]:port or :port")
     return match["v6"] or match["host"] or "", int(match["port"])
@@ -167,7 +169,8 @@ def effective(path: str | None, environment: Mapping[str, str], flags: Mapping[s
             origins[key] = name
     for key, value in flags.items():
         if value is not None:
-            settings[key], origins[key] = value, "flag"
+            settings[key] = _listed(value) if isinstance(value, tuple) else value
+            origins[key] = "flag"
     if "recordings" not in settings and (state := environment.get("STATE_DIRECTORY")):
         settings["recordings"], origins["recordings"] = f"{state.split(':')[0]}/recordings", "STATE_DIRECTORY"
     configuration = replace(Configuration(), **settings)
@@ -218,7 +221,7 @@ def _typed(key: str, value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: there is a NUL character in it; take it out")
     if isinstance(default, tuple):
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(item.strip() for item in value if item.strip())
+            return _listed(value)
         raise ConfigError(f"{where}: give a list of strings")
     if isinstance(default, float):
         if isinstance(value, bool):
@@ -232,6 +235,11 @@ def _typed(key: str, value: Any, where: str) -> Any:
     if not isinstance(value, str):
         raise ConfigError(f"{where}: give a string")
     return value
+
+
+def _listed(items: Iterable[str]) -> tuple[str, ...]:
+    """A list; one blank item alone says that it is empty."""
+    return tuple(item.strip() for item in items if item.strip())
 
 
 def _checked(key: str, value: Any, where: str) -> None:

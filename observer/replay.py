@@ -71,6 +71,8 @@ def replay(request: Request, remark: Callable[[str], None]) -> None:
     events = [_of_node("--addresses", option, censuses) for option in request.addresses]
     logs = [_of_node("--log", option, censuses) for option in request.log]
     configurations = [_of_node("--keepalived-conf", option, censuses) for option in request.keepalived_conf]
+    if not sys.stdin and "-" in [census.path for census in censuses] + [path for _, path in events + logs]:
+        raise ConfigError("standard input is closed; give a file, or something to read there")
     labels = _labels(request.label)
     loaded = {node: load(path) for node, path in configurations}
     for configuration in loaded.values():
@@ -107,6 +109,8 @@ def replay(request: Request, remark: Callable[[str], None]) -> None:
 
 def _captures(request: Request) -> list[Census]:
     """Every file to read, with the node that it was captured on."""
+    if "" in request.files:
+        raise ConfigError("replay '': give a capture file, or - for standard input")
     censuses = gathered(request.files)
     for option in request.node:
         name, equals, path = option.partition("=")
@@ -122,6 +126,8 @@ def _of_node(flag: str, option: str, censuses: list[Census]) -> tuple[str, str]:
     """Node and path of ``[NODE=]FILE``; without a node it belongs to the only one there is. Raises ConfigError."""
     nodes = sorted({census.node for census in censuses})
     name, equals, path = option.partition("=")
+    if not option or (name in nodes and equals and not path):
+        raise ConfigError(f"{flag} {option!r}: give [NODE=]FILE")
     if equals and name in nodes:
         return name, path
     if len(nodes) == 1:
@@ -254,6 +260,8 @@ def _output(name: str | None) -> Iterator[TextIO]:
     if name is None or name == "-":
         yield sys.stdout
         return
+    if not name:
+        raise ConfigError("-o '': give a file, or - for standard output")
     path = Path(name)
     part = path if path.exists() and not path.is_file() else path.with_name(path.name + ".part")
     try:

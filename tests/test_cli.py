@@ -7,9 +7,11 @@ import io
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -117,6 +119,47 @@ def test_a_directory(capsys, tmp_path):
     assert err == [f"vrrp-observer: {tmp_path}: no captures in this directory; give one with files named *.pcapng*"]
 
 
+def test_a_file_without_a_name_is_not_this_directory(capsys, capture, monkeypatch, tmp_path):
+    (tmp_path / "story.pcapng").write_bytes(capture.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert call(capsys, "replay", ".")[0] == 0
+    status, out, err = call(capsys, "replay", "")
+    assert (status, out) == (UNUSABLE, "")
+    assert err == ["vrrp-observer: replay '': give a capture file, or - for standard input"]
+
+
+@pytest.mark.parametrize("flag", ["--addresses", "--log", "--keepalived-conf"])
+@pytest.mark.parametrize("option", ["", "capture="])
+def test_what_belongs_to_a_node_needs_a_name_too(capsys, capture, flag, option):
+    status, out, err = call(capsys, "replay", capture, flag, option)
+    assert (status, out, err) == (UNUSABLE, "", [f"vrrp-observer: {flag} {option!r}: give [NODE=]FILE"])
+
+
+def test_an_output_without_a_name(capsys, capture):
+    status, out, err = call(capsys, "replay", capture, "-o", "")
+    assert (status, out, err) == (UNUSABLE, "", ["vrrp-observer: -o '': give a file, or - for standard output"])
+
+
+@pytest.mark.parametrize("octets", [b"\x1f\x8b", b"\x1f\x8b\x08", gzip.compress(b"")[:15]])
+def test_a_compressed_file_of_a_few_bytes(capsys, tmp_path, octets):
+    path = tmp_path / "begun.pcap.gz"
+    path.write_bytes(octets)
+    status, _, err = call(capsys, "replay", path)
+    assert (status, err) == (
+        UNUSABLE,
+        [f"vrrp-observer: {path}: the gzip data ends early; there is nothing to read, copy it again"],
+    )
+
+
+@pytest.mark.parametrize("octets", [b"\x1f\x8b\x07", b"\x1f\x8b\x07" + bytes(60)])
+def test_gzip_of_a_method_that_there_is_not(capsys, tmp_path, octets):
+    path = tmp_path / "other.pcap.gz"
+    path.write_bytes(octets)
+    status, _, err = call(capsys, "replay", path)
+    assert (status, len(err)) == (UNUSABLE, 1)
+    assert "not a capture but gzip data" in err[0]
+
+
 def test_a_bad_file_beside_a_good_one(capsys, capture, tmp_path):
     status, out, err = call(capsys, "replay", capture, tmp_path / "missing.pcap")
     assert (status, out, len(err)) == (UNUSABLE, "", 1)
@@ -172,7 +215,9 @@ def test_a_bad_environment(capsys, monkeypatch):
     assert err == ["vrrp-observer: environment: VRRP_OBSERVER_LISTNE is not a setting; did you mean 'VRRP_OBSERVER_LISTEN'?"]
 
 
-@pytest.mark.parametrize("flags", [["--listen", "9965"], ["--hold-back", "99"], ["--interface", "a b"]])
+@pytest.mark.parametrize(
+    "flags", [["--listen", "9965"], ["--hold-back", "99"], ["--interface", "a b"], ["--evidence", "", "--evidence", "x"]]
+)
 def test_bad_flags(capsys, flags):
     status, _, err = call(capsys, "run", *flags)
     assert (status, len(err)) == (UNUSABLE, 1)
@@ -515,6 +560,64 @@ def test_a_reader_that_has_seen_enough(capture, arguments, buffering):
     _, err = run.communicate(timeout=30)
     assert err == b""
     assert run.returncode == 0
+
+
+CLOSED = {
+    "input": (("replay", "-"), "<&-", "standard input is closed; give a file, or something to read there"),
+    "input for a log": (
+        ("replay", "{}", "--log", "-"),
+        "<&-",
+        "standard input is closed; give a file, or something to read there",
+    ),
+    "output": (("replay", "{}"), ">&-", "standard output is closed; write to a file, or to /dev/null if nobody shall read it"),
+    "output of another command": (("causes",), ">&-", "standard output is closed; write to a file, or to /dev/null if"),
+    "output of the agent": (("run",), ">&-", "standard output is closed; write to a file, or to /dev/null if"),
+}
+
+
+def shell(closing, *arguments):
+    """A command with a stream that the shell closes; its status and lines of standard error, if that is open."""
+    line = f'exec "$@" {closing}'
+    command = [sys.executable, "-c", "import sys; from observer.cli import main; sys.exit(main())", *map(str, arguments)]
+    run = subprocess.run(["sh", "-c", line, "sh", *command], capture_output=True, text=True, check=False, timeout=30)
+    return run.returncode, run.stdout, run.stderr.splitlines()
+
+
+@pytest.mark.parametrize("kind", CLOSED)
+def test_a_stream_that_is_closed(capture, kind):
+    arguments, closing, message = CLOSED[kind]
+    status, _, err = shell(closing, *(argument.format(capture) for argument in arguments))
+    assert (status, len(err)) == (UNUSABLE, 1)
+    assert err[0].startswith(f"vrrp-observer: {message}")
+
+
+def test_a_stream_that_is_closed_and_not_needed(capture, tmp_path):
+    path = tmp_path / "report.txt"
+    status, told, err = shell("", "replay", capture)
+    assert (status, err) == (0, [])
+    assert shell("<&- >&-", "replay", capture, "-o", path) == (0, "", [])
+    assert path.read_text() == told
+    # What is for standard error does not go where the report does.
+    assert shell("2>&-", "replay", capture.parent / "missing.pcap") == (UNUSABLE, "", [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_replay_that_is_ended_leaves_nothing_half(octets, tmp_path, number):
+    path = tmp_path / "report.json"
+    path.write_text("of last time")
+    run = process("replay", "--format", "json", "-", "-o", path, stdin=subprocess.PIPE)
+    run.stdin.write(octets)
+    run.stdin.flush()
+    part = tmp_path / "report.json.part"
+    until = time.monotonic() + 20
+    while not part.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert part.exists()
+    run.send_signal(number)
+    _, err = run.communicate(timeout=30)
+    assert (run.returncode, err) == (128 + number, b"")
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+    assert path.read_text() == "of last time"
 
 
 @pytest.mark.parametrize("arguments", [("causes",), ("replay", "{}"), ("replay", "--format", "json", "{}", "-o", "/dev/full")])

@@ -56,6 +56,8 @@ MISTAKES = {
     "bad interface": ('interfaces = ["eth0 eth1"]\n', "interfaces", "is not an interface name"),
     "no such evidence": ('evidence = ["sockts"]\n', "evidence", "'sockts' is not one of conf, log, sockets"),
     "bad port": ('service_ports = ["https"]\n', "service_ports", "'https' is not a port number"),
+    "port in other digits": ('service_ports = ["٤٤٣"]\n', "service_ports", "'٤٤٣' is not a port number"),
+    "port of many digits": (f'service_ports = ["{"9" * 5000}"]\n', "service_ports", "is not a port number"),
     "port out of range": ('service_ports = ["70000"]\n', "service_ports", "'70000' is not a port number"),
     "number beyond all bounds": (f"hold_back = 1{'0' * 400}\n", ":1", "hold_back: the number is too large"),
     "number of too many digits": (f"hold_back = 1{'0' * 5000}\n", "observer.toml", "4300 digits"),
@@ -134,7 +136,7 @@ def test_endpoints(listen, meant):
     assert endpoint(listen) == meant
 
 
-@pytest.mark.parametrize("listen", ["9965", "::1:80", ":65536", ":-1", "[::1]", "a:b", ":", "[nonsense]:80", " :80"])
+@pytest.mark.parametrize("listen", ["9965", "::1:80", ":65536", ":-1", "[::1]", "a:b", ":", "[nonsense]:80", " :80", ":٨٠"])
 def test_what_is_no_endpoint(listen):
     with pytest.raises(ConfigError, match="listen is"):
         endpoint(listen)
@@ -186,10 +188,24 @@ def test_recordings_go_to_the_state_directory_unless_told_otherwise():
     assert load(None, {}, {}).recordings == ""
 
 
-@pytest.mark.parametrize(("key", "value"), [("record", '"sometimes"'), ("record_before", "1"), ("record_size", "0.5")])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("record", '"sometimes"'),
+        ("record_before", "1"),
+        ("record_size", "0.5"),
+        ("record_files", "1.5"),
+        ("record_files", "nan"),
+    ],
+)
 def test_what_recordings_cannot_be(tmp_path, key, value):
     with pytest.raises(ConfigError, match=rf"observer\.toml:1: {key} is "):
         load(write(tmp_path, f"{key} = {value}\n"), {}, {})
+
+
+@pytest.mark.parametrize("value", ["7", "7.0"])
+def test_a_count_may_be_written_as_either_number(tmp_path, value):
+    assert load(write(tmp_path, f"record_files = {value}\n"), {}, {}).record_files == 7
 
 
 def test_every_setting_has_a_flag():
@@ -198,7 +214,7 @@ def test_every_setting_has_a_flag():
 
 
 SAMPLES = {"listen": "127.0.0.1:1", "evidence": "conf", "service_ports": "9445", "record": "always"}
-SAMPLES |= dict.fromkeys(("record_before", "record_after", "record_size", "record_files"), "30.5")
+SAMPLES |= dict.fromkeys(("record_before", "record_after", "record_size"), "30.5") | {"record_files": "30"}
 """Words for settings that take only some."""
 
 
@@ -220,6 +236,15 @@ def test_every_setting_by_file_environment_and_flag(tmp_path, key):
     by_file = load(write(tmp_path, f"{key} = {written}\n"), needed, {})
     by_environment = load(None, {**needed, f"VRRP_OBSERVER_{key.upper()}": word}, {})
     assert by_file == by_environment == by_flag != load(None, needed, {})
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if isinstance(getattr(Configuration(), key), tuple)])
+def test_every_list_may_be_empty_by_file_environment_and_flag(tmp_path, key):
+    by_file = load(write(tmp_path, f"{key} = []\n"), {}, {})
+    by_environment = load(None, {f"VRRP_OBSERVER_{key.upper()}": ""}, {})
+    by_flag = load(None, {}, {key: ("",)})
+    assert by_file == by_environment == by_flag
+    assert getattr(by_flag, key) == ()
 
 
 # What a reload changes

@@ -126,8 +126,9 @@ class Backfill:
             self._time = max(self._time, int(item.times[-1]) if isinstance(item, TcpSegments) else item.time)
 
     def end(self) -> None:
-        """The last sample of everything."""
-        self._take(self._time, changed=False)
+        """The last sample of everything; where nothing was seen there is no time to give it."""
+        if self._time:
+            self._take(self._time, changed=False)
 
     def observed(self, observation: Observation) -> None:
         """Count."""

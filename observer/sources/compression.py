@@ -119,7 +119,8 @@ class _Format(NamedTuple):
 
 
 _FORMATS = (
-    _Format("gzip", re.compile(rb"\x1f\x8b\x08"), _Gzip),
+    # A copy may have broken off before the method, of which there is one only.
+    _Format("gzip", re.compile(rb"\x1f\x8b(?:\x08|\Z)"), _Gzip),
     _Format("xz", re.compile(rb"\xfd7zXZ\x00"), _Xz),
     # The second is a skippable frame, which pzstd begins with and the seekable format ends with (RFC 8878 3.1.2).
     _Format("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL), _Zstd),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+import struct
 import subprocess
 import time
 import urllib.parse
@@ -117,6 +118,16 @@ def test_labels_are_those_of_a_scrape_or_what_one_asks_for(capsys, path):
     text = exposition(capsys, "--label", "instance=10.0.0.1:9965", "--label", 'note=a "b"', path)
     assert 'instance="10.0.0.1:9965",interface="eth0",job="vrrp-observer",note="a \\"b\\""' in text
     assert main(["replay", "--format", "openmetrics", "--label", "no-name=1", str(path)]) == 2
+
+
+def test_of_no_frames_there_is_no_sample(capsys, path, tmp_path):
+    """None at the beginning of 1970 either, which is where time begins that nothing has told."""
+    quiet = tmp_path / "quiet.pcap"
+    quiet.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+    assert exposition(capsys, quiet) == "# EOF\n"
+    beside = exposition(capsys, f"--node=m0={quiet}", f"--node=m1={path}")
+    assert 'instance="m1"' in beside
+    assert 'instance="m0"' not in beside
 
 
 def test_a_label_that_is_not_utf_8_is_one_that_can_be_read(capsys, path, tmp_path):
