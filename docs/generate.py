@@ -1,13 +1,19 @@
 """Write the pages of docs/ that are made from the source; with ``--check``, name the stale ones and exit 1.
 
-One function a page: from a table that the program itself uses to Markdown. What is written by hand is not here.
+One function a page: from a table that the program itself uses to Markdown. What is written by hand is not here, but what it
+quotes of the program's output is: a command on a case of the corpus, and behind it what that prints.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
+import functools
 import inspect
+import io
+import re
+import shlex
 import sys
 import textwrap
 from dataclasses import fields
@@ -157,10 +163,51 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
-def stale(directory: Path) -> list[Path]:
-    """Pages in ``directory`` that are missing or not as the source says."""
-    paths = {directory / name: page for name, page in PAGES.items()}
-    return [path for path, page in paths.items() if not path.is_file() or path.read_text(encoding="utf-8") != page()]
+def whole(output: str) -> str:
+    """A quotation of everything."""
+    return output
+
+
+def verdict(output: str) -> str:
+    """A quotation of the first flap alone, without the causes that are ruled out."""
+    story = next(part for part in output.split("\n\n") if "\n  cause: " in part)
+    return re.sub(r"^(  ruled out:  ).*\n(?:\1.*\n)*", r"\1...\n", story + "\n", flags=re.MULTILINE)
+
+
+QUOTATIONS: dict[str, Callable[[str], str]] = {"README.md": verdict, "docs/reading-a-verdict.md": whole}
+"""What the pages written by hand quote, from the root of the repository."""
+
+_QUOTATION = re.compile(
+    r"^(?P<before>```sh\ncd (?P<directory>pcaps/\S+)\nvrrp-observer (?P<words>replay .*)\n```\n\n```\n)(?P<output>.*?)(?=^```$)",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def quoting(page: str, shortened: Callable[[str], str]) -> str:
+    """A page with what its command prints today. Raises ValueError for a page without such a command."""
+    text, count = _QUOTATION.subn(lambda found: found["before"] + shortened(printed(found["directory"], found["words"])), page)
+    if not count:
+        raise ValueError("no command on a case of pcaps/ with its output behind it; see docs/reading-a-verdict.md")
+    return text
+
+
+@functools.cache
+def printed(directory: str, words: str) -> str:
+    """What ``vrrp-observer`` prints when it is called there, from the root of the repository."""
+    output = io.StringIO()
+    with contextlib.chdir(DOCS.parent / directory), contextlib.redirect_stdout(output):
+        if cli.main(shlex.split(words)):
+            raise ValueError(f"vrrp-observer {words}: cannot be quoted")
+    return output.getvalue()
+
+
+def stale(directory: Path) -> dict[Path, str]:
+    """Pages that are missing or not as the source says, with their text; pages by hand are looked for beside ``directory``."""
+    pages = {directory / name: page() for name, page in PAGES.items()}
+    for name, shortened in QUOTATIONS.items():
+        if (path := directory.parent / name).is_file():
+            pages[path] = quoting(path.read_text(encoding="utf-8"), shortened)
+    return {path: text for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -168,14 +215,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="docs/generate.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name the files that are stale")
     check = parser.parse_args(arguments).check
-    paths = stale(DOCS)
-    for path in paths:
+    pages = stale(DOCS)
+    for path, text in pages.items():
+        name = path.name if path.name in QUOTATIONS else f"docs/{path.name}"
         if check:
-            print(f"docs/{path.name} is stale; run `make docs`", file=sys.stderr)
+            print(f"{name} is stale; run `make docs`", file=sys.stderr)
         else:
-            path.write_text(PAGES[path.name](), encoding="utf-8")
-            print(f"docs/{path.name} written")
-    return 1 if check and paths else 0
+            path.write_text(text, encoding="utf-8")
+            print(f"{name} written")
+    return 1 if check and pages else 0
 
 
 def _page(title: str, source: str, *parts: str) -> str:

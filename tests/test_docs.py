@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import shlex
 import subprocess
@@ -52,7 +53,76 @@ def test_a_stale_page_is_named(tmp_path, monkeypatch, capsys):
     assert generate.main([]) == 0
     assert generate.main(["--check"]) == 0
     (tmp_path / "states.md").write_text("older", encoding="utf-8")
-    assert generate.stale(tmp_path) == [tmp_path / "states.md"]
+    assert list(generate.stale(tmp_path)) == [tmp_path / "states.md"]
+
+
+READING = ROOT / "docs" / "reading-a-verdict.md"
+
+
+def quoted(path: Path) -> tuple[str, str]:
+    """The one shell block of the page that is followed by output at once, and that output."""
+    [found] = re.findall(r"^```sh\n([^`]*)^```\n\n```\n(.*?)^```$", text(path), re.DOTALL | re.MULTILINE)
+    return found
+
+
+def output(commands: str) -> str:
+    """What a shell prints that is given these lines in a checkout."""
+    program = f"{shlex.quote(sys.executable)} -c 'import sys; from observer.cli import main; sys.exit(main())'"
+    # A function's name has no hyphen everywhere.
+    named = commands.replace("vrrp-observer", "observed")
+    script = f'export PYTHONPATH="$PWD"\nobserved() {{ {program} "$@"; }}\n{named}'
+    return subprocess.run(["sh", "-ec", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_reading_a_verdict_quotes_what_the_program_prints():
+    commands, printed = quoted(READING)
+    assert printed == output(commands)
+
+
+def test_the_readme_quotes_that_verdict_and_leaves_out_only_what_is_ruled_out():
+    commands, printed = quoted(ROOT / "README.md")
+    lines, left_out = output(commands).splitlines(), {"  ruled out:  ..."}
+    shown = printed.splitlines()
+    assert [line for line in lines if line in shown] == [line for line in shown if line not in left_out]
+    begin, end = lines.index(shown[0]), lines.index(shown[-1])
+    assert {line[:12] for line in lines[begin:end] if line not in shown} == {"  ruled out:"}
+
+
+def test_every_line_of_the_quoted_verdict_is_explained():
+    _, printed = quoted(READING)
+    labels = set(re.findall(r"^  ([\w ]+):", printed, re.MULTILINE))
+    assert {"cause", "timeline", "served", "reconnects", "ruled out"} <= labels
+    assert labels <= set(re.findall(r"^\*\*`([\w ]+)(?:: \w+)?`\*\*", text(READING), re.MULTILINE))
+
+
+def test_the_table_of_the_captures_is_what_each_one_says():
+    golden = json.loads(text(ROOT / "pcaps/check_failed/original_bug/verdict.json"))
+    rows = re.findall(r"^\| (m\d), .* \| `(\w+)`, (\w+) \| (\w+).* \| (.*) \|$", text(READING), re.MULTILINE)
+    assert len(rows) == 3
+    for node, *told, cost in rows:
+        [flap] = golden[node]
+        assert told == [flap["cause"], flap["confidence"], flap["warranted"]]
+        reset = flap["connections"]["reset"]
+        assert cost == ("not seen" if reset is None else f"{reset} connections")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/reading-a-verdict.md"])
+def test_a_stale_quotation_is_named_and_written_anew(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    generate = importlib.import_module("generate")
+    written = text(ROOT / name)
+    assert generate.quoting(written, generate.QUOTATIONS[name]) == written
+    older = written.replace("  timeline: ", "  time line: ")
+    monkeypatch.setattr(generate, "PAGES", {})
+    monkeypatch.setattr(generate, "stale", lambda _, stale=generate.stale: stale(tmp_path / "docs"))
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(older, encoding="utf-8")
+    assert generate.main(["--check"]) == 1
+    assert capsys.readouterr().err == f"{name} is stale; run `make docs`\n"
+    assert generate.main([]) == 0
+    assert text(tmp_path / name) == written
+    with pytest.raises(ValueError, match="no command"):
+        generate.quoting(written.replace("vrrp-observer replay", "vrrp-observer reply"), generate.whole)
 
 
 @page

@@ -81,7 +81,12 @@ METRICS: tuple[Metric, ...] = (
         "The same flaps, by the router that had the addresses before.",
     ),
     Metric("vrrp_verdicts_total", Counter, (*ROUTER, "cause", "confidence"), "The same flaps, by how sure the verdict is."),
-    Metric("vrrp_flaps_open", Gauge, ROUTER, "Flaps whose verdict is not certain yet, and which are not counted yet."),
+    Metric(
+        "vrrp_flaps_open",
+        Gauge,
+        ROUTER,
+        "Flaps that were told as the best that can be said so far, and are not counted yet: their verdict is not certain.",
+    ),
     Metric(
         "vrrp_last_flap_timestamp_seconds",
         Gauge,
