@@ -265,15 +265,19 @@ def _output(name: str | None) -> Iterator[TextIO]:
     path = Path(name)
     part = path if path.exists() and not path.is_file() else path.with_name(path.name + ".part")
     try:
-        stream = part.open("w", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise ConfigError(f"-o {name}: {error.strerror}") from error
-    try:
-        with stream:
+        with _opened(part, name) as stream:
             yield stream
         if part != path:
             part.replace(path)
     except BaseException:
         if part != path:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink()
         raise
+
+
+def _opened(path: Path, name: str) -> TextIO:
+    try:
+        return path.open("w", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise ConfigError(f"-o {name}: {error.strerror}") from error

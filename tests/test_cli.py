@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import types
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -601,11 +602,27 @@ def test_a_stream_that_is_closed_and_not_needed(capture, tmp_path):
     assert shell("2>&-", "replay", capture.parent / "missing.pcap") == (UNUSABLE, "", [])
 
 
+def test_a_replay_that_shall_outlive_its_terminal_does(octets, tmp_path):
+    """As with nohup."""
+    ignore = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    path = tmp_path / "report.json"
+    run = process("replay", "--format", "json", "-", "-o", path, stdin=subprocess.PIPE, preexec_fn=ignore)
+    until = time.monotonic() + 20
+    while not list(tmp_path.iterdir()) and time.monotonic() < until:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGHUP)
+    _, err = run.communicate(octets, timeout=30)
+    assert (run.returncode, err) == (0, b"")
+    assert len(json.loads(path.read_text())["flaps"]) == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_replay_that_is_ended_leaves_nothing_half(octets, tmp_path, number):
     path = tmp_path / "report.json"
     path.write_text("of last time")
-    run = process("replay", "--format", "json", "-", "-o", path, stdin=subprocess.PIPE)
+    # Who started the tests may ignore the signal, as a shell does for what it runs in the background.
+    heed = partial(signal.signal, number, signal.SIG_DFL)
+    run = process("replay", "--format", "json", "-", "-o", path, stdin=subprocess.PIPE, preexec_fn=heed)
     run.stdin.write(octets)
     run.stdin.flush()
     part = tmp_path / "report.json.part"
