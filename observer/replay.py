@@ -74,7 +74,8 @@ def replay(request: Request, remark: Callable[[str], None]) -> None:
     if not sys.stdin and "-" in [census.path for census in censuses] + [path for _, path in events + logs]:
         raise ConfigError("standard input is closed; give a file, or something to read there")
     labels = _labels(request.label)
-    loaded = {node: load(path) for node, path in configurations}
+    # keepalived's own name for a host is what its lines with @ are for.
+    loaded = {node: load(path, node.partition(".")[0]) for node, path in configurations}
     for configuration in loaded.values():
         for line in remarks(configuration):
             remark(line)

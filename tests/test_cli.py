@@ -281,6 +281,14 @@ def test_a_configuration_that_is_none(capsys, capture, conf, kind, option):
     assert err == [f"vrrp-observer: no vrrp_instance in {conf}; give the keepalived.conf of the node"]
 
 
+def test_lines_for_one_host_are_those_of_the_node_and_not_of_whoever_replays(capsys, capture, conf):
+    conf.write_text(CONF.replace("    virtual_router_id 51\n", "    @m1 virtual_router_id 51\n    @m2 virtual_router_id 52\n"))
+    status, _, err = call(capsys, "replay", "--node", f"m1.example.org={capture}", "--keepalived-conf", conf)
+    assert (status, err) == (0, [])
+    status, _, err = call(capsys, "replay", "--node", f"m3={capture}", "--keepalived-conf", conf)
+    assert (status, len(err)) == (2, 1)
+
+
 def test_a_configuration_whose_only_instance_does_not_count(capsys, capture, conf):
     conf.write_text(CONF.replace("virtual_router_id 51", "virtual_router_id 512"))
     status, out, err = call(capsys, "replay", capture, "--keepalived-conf", conf)
