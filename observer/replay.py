@@ -264,7 +264,7 @@ def _output(name: str | None) -> Iterator[TextIO]:
     if not name:
         raise ConfigError("-o '': give a file, or - for standard output")
     path = Path(name)
-    part = path if path.exists() and not path.is_file() else path.with_name(path.name + ".part")
+    part = _part(path, name)
     try:
         with _opened(part, name) as stream:
             yield stream
@@ -277,8 +277,20 @@ def _output(name: str | None) -> Iterator[TextIO]:
         raise
 
 
+def _part(path: Path, name: str) -> Path:
+    """Where a file is written until it is whole; a device or pipe has no such place."""
+    try:
+        return path if path.exists() and not path.is_file() else path.with_name(path.name + ".part")
+    except OSError as error:
+        raise _unwritable(name, error) from error
+
+
 def _opened(path: Path, name: str) -> TextIO:
     try:
         return path.open("w", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise ConfigError(f"-o {name}: {error.strerror}") from error
+        raise _unwritable(name, error) from error
+
+
+def _unwritable(name: str, error: OSError) -> ConfigError:
+    return ConfigError(f"-o {name}: {error.strerror}; write elsewhere")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import io
 import json
 import os
@@ -164,6 +165,73 @@ def test_gzip_of_a_method_that_there_is_not(capsys, tmp_path, octets):
 def test_a_bad_file_beside_a_good_one(capsys, capture, tmp_path):
     status, out, err = call(capsys, "replay", capture, tmp_path / "missing.pcap")
     assert (status, out, len(err)) == (UNUSABLE, "", 1)
+
+
+@pytest.fixture
+def nobody(tmp_path, monkeypatch):
+    """Somebody to whom permission can be denied, in an empty directory."""
+    # While the code itself can still be read.
+    importlib.import_module("observer.replay")
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    user = os.geteuid()
+    if user:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.fixture
+def closed(tmp_path, octets):
+    """Directories: ``shut`` can be looked through by nobody, ``blind`` lists no names, ``half`` has a part that does not."""
+    for name, mode in (("shut", 0o600), ("blind", 0o711), ("half/blind", 0o711)):
+        directory = tmp_path / name
+        directory.mkdir(parents=True)
+        (directory / "x.pcapng").write_bytes(octets)
+        directory.chmod(mode)
+    (tmp_path / "half" / "y.pcapng").write_bytes(octets)
+    yield
+    for name in ("shut", "blind", "half/blind"):
+        (tmp_path / name).chmod(0o755)
+
+
+DENIED = {"shut/x.pcapng": "shut/x.pcapng", "shut": "shut", "blind": "blind", "half": "half/blind"}
+
+
+@pytest.mark.usefixtures("closed", "nobody")
+@pytest.mark.parametrize("path", DENIED)
+def test_what_may_not_be_read(capsys, path):
+    status, out, err = call(capsys, "replay", path)
+    assert (status, out) == (UNUSABLE, "")
+    assert err == [f"vrrp-observer: {DENIED[path]}: permission denied; make it readable or run as its owner"]
+
+
+@pytest.mark.usefixtures("closed", "nobody")
+def test_a_file_in_a_directory_that_lists_no_names(capsys):
+    status, out, _ = call(capsys, "replay", "blind/x.pcapng")
+    assert status == 0
+    assert "1 flap," in out
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize("arguments", [[LONG], [f"--node=m1={LONG}"], ["{}", f"--log={LONG}"], ["{}", f"--addresses={LONG}"]])
+def test_a_name_that_no_file_can_have(capsys, capture, arguments):
+    status, out, err = call(capsys, "replay", *(argument.format(capture) for argument in arguments))
+    assert (status, out) == (UNUSABLE, "")
+    assert err == [f"vrrp-observer: {LONG}: cannot be opened (File name too long)"]
+
+
+@pytest.mark.parametrize(("name", "problem"), [(LONG, "File name too long"), ("missing/x", "No such file or directory")])
+def test_an_output_that_cannot_be(capsys, capture, name, problem):
+    status, out, err = call(capsys, "replay", capture, "-o", name)
+    assert (status, out) == (UNUSABLE, "")
+    assert err == [f"vrrp-observer: -o {name}: {problem}; write elsewhere"]
 
 
 @pytest.mark.parametrize("option", ["m1", "=a.pcap", "m1=", "="])

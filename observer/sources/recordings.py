@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from observer.model.errors import SourceError
 from observer.sources.capture_file import Known, observe_capture
@@ -24,17 +26,39 @@ UNDER_WAY = ".part"
 
 
 def gathered(paths: Sequence[str]) -> list[Census]:
-    """One for each file. Raises SourceError for a directory without captures."""
+    """One for each file. Raises SourceError for a directory without captures, or one that cannot be read as a whole."""
     found: list[Census] = []
     for path in paths:
-        if not Path(path).is_dir():
+        if not _is_directory(path):
             found.append(_census(path))
             continue
-        files = sorted(str(file) for file in Path(path).rglob(PATTERN) if file.suffix != UNDER_WAY)
+        files = sorted(_files(path))
         if not files:
             raise SourceError(f"{path}: no captures in this directory; give one with files named {PATTERN}")
         found += map(_census, files)
     return found
+
+
+def _is_directory(path: str) -> bool:
+    """Whether it is known to be one; what cannot be looked at is a file, and opening it says what is wrong."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
+
+
+def _files(directory: str) -> Iterator[str]:
+    """The captures in a directory and in those below it. Raises SourceError for one that cannot be read."""
+    for place, _, names in os.walk(directory, onerror=_unreadable):
+        for name in names:
+            if fnmatchcase(name, PATTERN) and not name.endswith(UNDER_WAY):
+                yield str(Path(place, name))
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    if isinstance(error, PermissionError):
+        raise SourceError(f"{error.filename}: permission denied; make it readable or run as its owner") from None
+    raise SourceError(f"{error.filename}: cannot be read ({error.strerror or error})") from None
 
 
 def _census(path: str) -> Census:
