@@ -74,12 +74,14 @@ def observe_capture(
     """
     known = known or Known()
     if recording.head(census.path) is not None:
-        recorded = recording.observations(census.path, census.node, decoder, state=not census.recalled, progress=progress)
+        harm, state = recording.Harm(), not census.recalled
+        recorded = recording.observations(census.path, census.node, decoder, state=state, harm=harm, progress=progress)
         for batch in recorded:
             census.recorded(batch[0])
             if isinstance(batch[0], Advert):
                 known.learn(batch[0])
             yield batch
+        census.harmed(harm)
         return
     source = f"capture {census.path}"
     for item, found in _settled(census, decoder, known, data=data, ahead=ahead, progress=progress):
@@ -98,7 +100,7 @@ def observe_capture(
             census.lost += item.count
             yield [FramesLost(time=item.time, node=census.node, source=source, count=item.count)]
         else:
-            census.broken = f"{census.path}: stops at byte {item.offset}: {item.detail}; what came before was used"
+            census.stopped(item)
     if census.unsupported and census.begin is None:
         kinds = ", ".join(str(number) for number in sorted(census.unsupported))
         raise SourceError(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from observer.model.observations import Observation
     from observer.sources.gleaning import Gleaned
+    from observer.sources.pcap_items import Truncated
+    from observer.sources.recording import Harm
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class Census:
     end: int | None = None
     broken: str | None = None
     """Why and where reading stopped before the end."""
+    left_out: int = 0
+    """Packets and entries of a recording that are damaged, or of a later version."""
     unsupported: set[int] = field(default_factory=set)
     """Link types that are not understood."""
     recalled: bool = False
@@ -67,6 +71,8 @@ class Census:
             yield f"{self.path}: time jumps ahead by up to {duration(self.leap)}: nothing is known of that time"
         if self.broken is not None:
             yield self.broken
+        if self.left_out:
+            yield f"{self.path}: {self.left_out} packets and entries were left out: damaged, or of a later version"
         if self.unsupported:
             kinds = ", ".join(str(number) for number in sorted(self.unsupported))
             yield f"{self.path}: frames of link type {kinds} were left out"
@@ -74,6 +80,18 @@ class Census:
             yield f"{self.path}: {self.truncated} TCP frames were captured too short"
         if self.untimed:
             yield f"{self.path}: {self.untimed} frames without a time stamp were left out"
+
+    def stopped(self, where: Truncated) -> None:
+        """Nothing more can be read."""
+        self.broken = f"{self.path}: stops at byte {where.offset}: {where.detail}; what came before was used"
+
+    def harmed(self, harm: Harm) -> None:
+        """What is wrong with a recording, which has been read."""
+        self.left_out = harm.left_out
+        if harm.stopped is not None:
+            self.stopped(harm.stopped)
+        elif not harm.ended:
+            self.broken = f"{self.path}: its end is missing: it is under way, was cut, or its agent died; what is there was used"
 
     def recorded(self, observation: Observation) -> None:
         """Count one observation of a recording."""

@@ -7,7 +7,6 @@ editcap is still one. Other captures are read in ``replay`` and ``pcap``.
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import json
 import struct
@@ -23,6 +22,7 @@ from observer.model.observations import Advert, SourceChange, SourceState
 from observer.model.segments import TcpSegments
 from observer.sources.compression import decompressed
 from observer.sources.pcap_interfaces import Interface, options
+from observer.sources.pcap_items import Truncated
 from observer.wire import journal, pcapng
 from observer.wire.links import supported
 from observer.wire.tcp import select
@@ -55,7 +55,19 @@ class Head:
     node: str
     reason: str
     memory: str | None
-    """Of the engine where the recording begins; None if it has none, or parts of it are missing."""
+    """Of the engine where the recording begins, None if it has none; what is damaged is no engine's."""
+
+
+@dataclass(slots=True)
+class Harm:
+    """What is wrong with a recording, found as it is read."""
+
+    stopped: Truncated | None = None
+    """Where nothing more can be read of it."""
+    left_out: int = 0
+    """Packets and entries that are damaged, or of a later version."""
+    ended: bool = False
+    """It has the entry with which the agent ends a recording."""
 
 
 class _Packet(NamedTuple):
@@ -78,11 +90,11 @@ def head(path: str) -> Head | None:
         first = next((item for item in _first(found) if isinstance(item, dict) and "OBSERVER_RECORDING" in item), None)
         if first is None:
             return None
-        parts = int(first.get("OBSERVER_PARTS", "0"))
-        memory = "".join(
-            item.get("OBSERVER_MEMORY", "") for item, _ in zip(found, range(parts), strict=False) if isinstance(item, dict)
-        )
-        return Head(first.get("OBSERVER_NODE", ""), first.get("OBSERVER_REASON", ""), _inflated(memory) if parts else None)
+        parts = first.get("OBSERVER_PARTS", "0")
+        pieces = zip(found, range(int(parts) if parts.isdecimal() else 0), strict=False)
+        memory = "".join(item.get("OBSERVER_MEMORY", "") for item, _ in pieces if isinstance(item, dict))
+        remembered = None if parts == "0" else _inflated(memory)
+        return Head(first.get("OBSERVER_NODE", ""), first.get("OBSERVER_REASON", ""), remembered)
     except (OSError, ValueError):
         return None
 
@@ -112,17 +124,25 @@ def state(path: str) -> list[Observation]:
 
 
 def observations(
-    path: str, node: str, decoder: FrameDecoder, *, state: bool, progress: Callable[[int], None] | None = None
+    path: str,
+    node: str,
+    decoder: FrameDecoder,
+    *,
+    state: bool,
+    harm: Harm | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Iterator[list[Observation]]:
     """The observations of a recording, as the engine took them, and at its end that every source ceased to listen.
 
     With ``state`` they begin with the node's addresses, links and sources; an engine with the recording's memory knows them.
+    ``harm`` is filled in.
     """
+    harm = Harm() if harm is None else harm
     listening: dict[str, SourceChange] = {}
     end = 0
     parts: list[str] = []
     packets: list[_Packet] = []
-    for item in items(path, progress):
+    for item in items(path, progress, harm):
         if isinstance(item, _Packet):
             end = max(end, item.time)
             if packets and (item.interface is not packets[0].interface or _BATCH in item.comments):
@@ -134,6 +154,7 @@ def observations(
             yield from _decoded(packets, node, decoder)
             packets = []
         if "OBSERVER_END" in item and item.get("OBSERVER_TIME", "").isdecimal():
+            harm.ended = True
             end = max(end, int(item["OBSERVER_TIME"]))
         if journal.OBSERVATION not in item:
             continue
@@ -144,7 +165,8 @@ def observations(
         try:
             observation = journal.from_fields({**item, journal.COLUMNS: "".join(parts)})
         except ValueError:
-            # Of a later version: what is not known here cannot be taken into account.
+            # Of a later version, or damaged: what is not known here cannot be taken into account.
+            harm.left_out += 1
             continue
         finally:
             parts = []
@@ -251,30 +273,42 @@ def _first(items: Iterator[_Item]) -> Iterator[_Item]:
         yield item
 
 
-def items(path: str, progress: Callable[[int], None] | None = None) -> Iterator[_Item]:
+def items(path: str, progress: Callable[[int], None] | None = None, harm: Harm | None = None) -> Iterator[_Item]:
     """Packets and entries of a pcapng file, as far as it is sound; Wireshark numbers both.
 
-    ``progress`` is told how many bytes of the file are read.
+    ``progress`` is told how many bytes of the file are read; ``harm`` is told what is not sound.
     """
+    harm = Harm() if harm is None else harm
     with Path(path).open("rb") as stream:
         source, _ = decompressed(stream)
-        order, interfaces, number = "<", list[Interface](), 0
+        order, interfaces, number, at = "<", list[Interface](), 0, 0
         while len(start := _read(source, 12)) == 12:
+            kind, length = struct.unpack_from(f"{order}II", start)
             if start[:4] == pcapng.SECTION.to_bytes(4):
                 order, interfaces = (">" if start[8:12] == b"\x1a\x2b\x3c\x4d" else "<"), []
+                kind, length = struct.unpack_from(f"{order}II", start)
             elif not interfaces and order == "<" and start[:4] not in _KNOWN:
+                harm.stopped = Truncated(at, f"a block of type {kind} where an interface should be described")
                 return
-            kind, length = struct.unpack_from(f"{order}II", start)
             if length < 12 or length % 4 or length > _LONGEST:
+                harm.stopped = Truncated(at, f"a block of type {kind} claims {length} bytes")
                 return
             body = start[8:] + _read(source, length - 12)
-            if len(body) != length - 8 or body[-4:] != start[4:8]:
+            if len(body) != length - 8:
+                harm.stopped = Truncated(at, source.problem or f"the file ends within a block of {length} bytes")
                 return
+            if body[-4:] != start[4:8]:
+                harm.stopped = Truncated(at, "a block whose two lengths differ")
+                return
+            at += length
             item = _item(kind, memoryview(body)[:-4], order, interfaces)
             if item is not None:
                 yield item
+            harm.left_out += item is None and kind == pcapng.PACKET
             if progress is not None and (number := number + 1) % _PACE == 0:
                 progress(stream.tell())
+        if start or source.problem:
+            harm.stopped = Truncated(at, source.problem or "the file ends within a block's header")
 
 
 _KNOWN = {kind.to_bytes(4, "little") for kind in (pcapng.INTERFACE, pcapng.PACKET, pcapng.JOURNAL)}
@@ -312,9 +346,10 @@ def _read(source: Source, count: int) -> bytes:
     return bytes(buffer[:at])
 
 
-def _inflated(memory: str) -> str | None:
+def _inflated(memory: str) -> str:
+    """The memory as text; none of it where it is damaged."""
     try:
         inflater: Any = zlib.decompressobj()
         return cast("bytes", inflater.decompress(base64.b64decode(memory), _MEMORY)).decode()
-    except (binascii.Error, zlib.error, UnicodeDecodeError):
-        return None
+    except (ValueError, zlib.error):
+        return ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import random
+import re
+import struct
 
 import pytest
 from hypothesis import given
@@ -26,7 +29,7 @@ from observer.model.observations import (
     SourceState,
 )
 from observer.sources.recording import head
-from observer.wire import journal
+from observer.wire import journal, pcapng
 
 NOW = 1_795_000_000_123_456_789
 WHO = {"time": NOW, "node": "m1"}
@@ -128,3 +131,91 @@ def test_damage_is_never_an_exception(octets, seed, tmp_path, capsys):
     observations(path)
     assert main(["replay", str(path)]) in (0, 2)
     assert "Traceback" not in capsys.readouterr().err
+
+
+# What a reader is told
+
+
+def told(capsys, path, octets):
+    """The lines of standard error of a replay that goes well."""
+    path.write_bytes(octets)
+    assert main(["replay", str(path)]) == 0
+    return capsys.readouterr().err.splitlines()
+
+
+def blocks(octets):
+    """Where each block begins."""
+    found, at = [], 0
+    while at < len(octets):
+        found.append(at)
+        at += struct.unpack_from("<I", octets, at + 4)[0]
+    return found
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "vrrp-m1.pcapng"
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_of_a_whole_recording_nothing_is_told(octets, path, capsys, packed):
+    assert told(capsys, path, packed(octets)) == []
+
+
+@pytest.mark.parametrize("missing", [1, 100, 500, 1000, 3000, 6000])
+def test_a_recording_cut_short_is_told(octets, path, capsys, missing):
+    begins = max(at for at in blocks(octets) if at <= len(octets) - missing)
+    [line] = told(capsys, path, octets[:-missing])
+    assert line.startswith(f"vrrp-observer: {path}: stops at byte {begins}: the file ends within a block")
+    assert line.endswith("; what came before was used")
+
+
+def test_so_is_one_cut_between_two_blocks(octets, path, capsys):
+    """As the next start leaves what an agent that died was writing."""
+    [line] = told(capsys, path, octets[: blocks(octets)[-1]])
+    assert line.startswith(f"vrrp-observer: {path}: its end is missing: it is under way, was cut, or its agent died; ")
+
+
+def test_so_is_one_cut_within_its_compression(octets, path, capsys):
+    [line] = told(capsys, path, gzip.compress(octets)[:-3000])
+    assert re.search(r"stops at byte \d+: the gzip data ends early; what came before was used", line)
+
+
+HARM = {
+    "its head": (0, 8, r"a block of type 2863311530 claims 2863311530 bytes"),
+    "its length": (4, 4, r"a block of type \d claims 2863311530 bytes"),
+    "the end of the one before, and its head": (-4, 40, r"a block whose two lengths differ"),
+    "the end of the one before": (-4, 4, r"a block whose two lengths differ"),
+}
+"""What of a block is overwritten."""
+
+
+@pytest.mark.parametrize("name", HARM)
+def test_a_recording_that_cannot_be_followed_is_told(octets, path, capsys, name):
+    before, count, problem = HARM[name]
+    begins = blocks(octets)
+    middle = len(begins) // 2
+    at = begins[middle] + before
+    [line] = told(capsys, path, octets[:at] + b"\xaa" * count + octets[at + count :])
+    stop = begins[middle if before >= 0 else middle - 1]
+    assert re.search(f": stops at byte {stop}: {problem}; what came before was used$", line)
+
+
+def test_entries_that_are_not_understood_are_counted(octets, path, capsys):
+    """Damage that leaves the blocks as they are."""
+    at = octets.index(b"VRRP_PRESENT=", octets.index(b"OBSERVER_OBSERVATION=AddressChange"))
+    [line] = told(capsys, path, octets[:at] + b"VRRP_PRESENT=\xaa\xaa" + octets[at + 15 :])
+    assert line == f"vrrp-observer: {path}: 1 packets and entries were left out: damaged, or of a later version"
+
+
+def test_so_are_packets_that_cannot_be(octets, path, capsys):
+    packet = next(at for at in blocks(octets) if octets[at] == pcapng.PACKET)
+    [line] = told(capsys, path, octets[: packet + 8] + b"\xaa" * 4 + octets[packet + 12 :])
+    assert line.endswith(": 1 packets and entries were left out: damaged, or of a later version")
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_memory_that_is_damaged_is_told(octets, path, capsys, count):
+    at = octets.index(b"OBSERVER_MEMORY=") + 100
+    [line] = told(capsys, path, octets[:at] + b"\xaa" * count + octets[at + count :])
+    assert line.startswith(f"vrrp-observer: {path}: what was known before it is left out: it is damaged")
