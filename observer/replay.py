@@ -31,7 +31,7 @@ from observer.sources.capture_file import Known
 from observer.sources.census import Census
 from observer.sources.keepalived_log import read_log
 from observer.sources.merge import merged
-from observer.sources.recording import answers, state
+from observer.sources.recording import answers, repeatable, state
 from observer.sources.recordings import gathered, memory, streams
 from observer.wire.frames import FrameDecoder
 
@@ -173,7 +173,7 @@ def _clocks(censuses: list[Census], known: Known, processes: int) -> dict[str, C
 
     Of several captures one may name the addresses that matter in another: all are read for them first.
     """
-    if any(census.path == "-" for census in censuses):
+    if not all(repeatable(census.path) for census in censuses):
         return {}
     again = [Census(census.path, census.node) for census in censuses]
     progress = Progress(sys.stderr, _sizes(censuses), "clocks")

@@ -1,7 +1,7 @@
 """The numbers of frames in capture files, as Wireshark counts them, for the times that a report tells of.
 
 Read in a pass of its own, after the replay and only where somebody asks: reading for verdicts drops most frames early, in any
-order of processes, and live there are no numbers. What cannot be read again (standard input) has none.
+order of processes, and live there are no numbers. What cannot be read again (standard input, a pipe) has none.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def located(
     """
     found = Packets()
     for census in censuses:
-        if census.path == "-":
+        if not recording.repeatable(census.path):
             continue
         found.files.append((census.node, census.path))
         search = _Search(found, wanted, census, ahead.get(census.node, 0))

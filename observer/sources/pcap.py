@@ -6,6 +6,7 @@ The formats themselves are read in ``pcap_records`` (pcap) and ``pcap_blocks`` (
 from __future__ import annotations
 
 import contextlib
+import struct
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,6 +17,7 @@ from observer.sources.pcap_blocks import SECTION, read_blocks
 from observer.sources.pcap_items import NO_TIME, FrameBatch, Item, LostFrames, Truncated
 from observer.sources.pcap_records import MAGICS, read_records
 from observer.sources.pcap_window import Window
+from observer.wire import pcapng
 
 if TYPE_CHECKING:
     import io
@@ -27,6 +29,12 @@ WINDOW = 4 * 1024 * 1024
 """Bytes read at once. Larger windows are not faster, smaller ones cost more per batch in everything that follows."""
 
 _PCAPNG = SECTION.to_bytes(4)
+
+_RECORDING = b"OBSERVER_RECORDING="
+"""In the first entry of the agent's recordings, which are read in ``recording``."""
+_BEFORE_PACKETS = (pcapng.SECTION, pcapng.INTERFACE, pcapng.JOURNAL)
+_LOOKED_AT = 1024 * 1024
+"""Bytes in which that entry is looked for: far more than descriptions of interfaces take."""
 
 _OTHERS = (
     (b"snoop\0\0\0", "a snoop capture; convert it with editcap"),
@@ -59,7 +67,8 @@ def read_capture(
     and whatever the caller keeps. A file still being written, cut short or corrupt gives all that comes before, then
     ``Truncated``. ``progress`` is told how many bytes of the file are read, after each item.
 
-    Raises SourceError, at the first item and not at the call, for what cannot be used at all.
+    Raises SourceError, at the first item and not at the call, for what cannot be used at all, and for a recording of the agent
+    that comes through a pipe.
     """
     name = "standard input" if path == "-" else path
     with contextlib.ExitStack() as stack:
@@ -68,13 +77,29 @@ def read_capture(
             stream = cast("io.BufferedIOBase", sys.stdin.buffer) if path == "-" else stack.enter_context(_open(path))
         source, compression = decompressed(stream)
         view = Window(source, max(window, 1))
+        piped = path == "-" or not stream.seekable()
+        if piped and _is_recording(view):
+            raise SourceError(f"{name}: a recording, which is read more than once; save it, and give the name of its file")
         items = _items(view, name, compression)
         for number, item in enumerate(items):
             if number == 0 and isinstance(item, Truncated) and item.offset == 0:
                 raise SourceError(f"{name}: {item.detail}; there is nothing to read, capture it again")
             yield item
-            if progress is not None and path != "-":
+            if progress is not None and not piped:
                 progress(stream.tell())
+
+
+def _is_recording(view: Window) -> bool:
+    """Whether an entry before the first packet says so. Nothing is consumed."""
+    at = 0
+    while at < _LOOKED_AT and view.require(at + 8):
+        kind, length = struct.unpack_from("<II", view.buffer, view.start + at)
+        if kind not in _BEFORE_PACKETS or not 12 <= length <= _LOOKED_AT or not view.require(at + length):
+            break
+        if kind == pcapng.JOURNAL and _RECORDING in bytes(view.buffer[view.start + at : view.start + at + length]):
+            return True
+        at += length
+    return False
 
 
 def _open(path: str) -> io.BufferedReader:

@@ -83,8 +83,18 @@ _Item = _Packet | dict[str, str]
 """A packet, or the fields of a journal entry."""
 
 
+def repeatable(path: str) -> bool:
+    """Whether a file can be read more than once: what comes by standard input ("-") or a pipe is gone then."""
+    try:
+        return path != "-" and Path(path).is_file()
+    except OSError:
+        return False
+
+
 def head(path: str) -> Head | None:
-    """What the recording at ``path`` says of itself; None if it is none, or cannot be opened."""
+    """What the recording at ``path`` says of itself; None if it is none, or cannot be opened, or comes through a pipe."""
+    if not repeatable(path):
+        return None
     try:
         found = items(path)
         first = next((item for item in _first(found) if isinstance(item, dict) and "OBSERVER_RECORDING" in item), None)

@@ -170,6 +170,12 @@ def test_a_recording_cut_short_is_told(octets, path, capsys, missing):
     assert line.endswith("; what came before was used")
 
 
+def test_so_is_one_cut_within_the_head_of_a_block(octets, path, capsys):
+    last = blocks(octets)[-1]
+    [line] = told(capsys, path, octets[: last + 5])
+    assert line.endswith(f": stops at byte {last}: the file ends within a block's header; what came before was used")
+
+
 def test_so_is_one_cut_between_two_blocks(octets, path, capsys):
     """As the next start leaves what an agent that died was writing."""
     [line] = told(capsys, path, octets[: blocks(octets)[-1]])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import struct
 import subprocess
+import sys
 
 import pytest
 from recorder.tape import captured, observations, recorded, said
@@ -12,6 +15,7 @@ from traces import A, B, Trace
 from observer.cli import main
 from observer.model.observations import Advert, Neighbour
 from observer.model.segments import TcpSegments
+from observer.wire import pcapng
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +105,51 @@ def test_one_that_was_cut_anywhere_gives_what_comes_before(path, story):
         path.write_bytes(octets[:at])
         again = [item for item in observations(path) if not isinstance(item, TcpSegments)]
         assert again[:-1] == [item for item in whole if not isinstance(item, TcpSegments)][: max(0, len(again) - 1)]
+
+
+# Through a pipe, which can be read only once
+
+
+def through(octets, *words, path, line):
+    """(exit status, standard output, lines of standard error) of a replay in a shell."""
+    path.write_bytes(octets)
+    program = [sys.executable, "-c", "import sys; from observer.cli import main; sys.exit(main())", "replay", *words]
+    done = subprocess.run(["bash", "-c", line, path, *program], capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout, done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+@pytest.mark.parametrize("way", ['cat "$0" | "$@" -', '"$@" - < "$0"', '"$@" <(cat "$0")'])
+def test_a_recording_through_a_pipe_is_refused(path, story, packed, way):
+    status, out, [said_] = through(packed(story[0]), path=path, line=way)
+    assert (status, out) == (2, "")
+    assert said_.endswith(": a recording, which is read more than once; save it, and give the name of its file")
+
+
+@pytest.mark.parametrize("tool", ["editcap", "mergecap"])
+def test_so_is_one_that_a_tool_wrote_anew(tool, path, tmp_path):
+    out = tmp_path / f"{tool}.pcapng"
+    run("editcap", "-F", "pcapng", path, out) if tool == "editcap" else run("mergecap", "-F", "pcapng", "-w", out, path)
+    status, _, err = through(out.read_bytes(), path=path, line='cat "$0" | "$@" -')
+    assert (status, len(err)) == (2, 1)
+
+
+def plain(octets):
+    """A recording without its entries: any capture."""
+    found, at = b"", 0
+    while at < len(octets):
+        kind, length = struct.unpack_from("<II", octets, at)
+        found += octets[at : at + length] if kind != pcapng.JOURNAL else b""
+        at += length
+    return found
+
+
+@pytest.mark.parametrize("kind", ["pcapng", "pcapng of others' entries", "pcapng without end"])
+@pytest.mark.parametrize("way", ['cat "$0" | "$@" -', '"$@" <(cat "$0")'])
+def test_any_other_capture_comes_through(path, story, kind, way):
+    octets = plain(story[0])
+    if kind == "pcapng of others' entries":
+        octets += pcapng.journal({"MESSAGE": "OBSERVER_RECORDING=1"})
+    status, out, _ = through(octets[:-3] if kind == "pcapng without end" else octets, "--format", "json", path=path, line=way)
+    assert status == 0
+    assert len(json.loads(out)["flaps"]) == 1
