@@ -128,6 +128,13 @@ def _parser() -> argparse.ArgumentParser:
         "--log", action="append", default=[], metavar="[NODE=]FILE", help="keepalived's log of a node (may be repeated)"
     )
     replay.add_argument(
+        "--zone",
+        default="UTC",
+        metavar="ZONE",
+        help="of time stamps of --log and --addresses that name none: a name such as Europe/Berlin, or an offset such as +02:00;"
+        " --zone=-05:00 has its equals sign (default UTC)",
+    )
+    replay.add_argument(
         "--keepalived-conf",
         action="append",
         default=[],

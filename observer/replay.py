@@ -26,13 +26,12 @@ from observer.sinks.progress import Progress
 from observer.sinks.report import Report
 from observer.sinks.sentences import clock
 from observer.sinks.text import colourful
-from observer.sources.address_events import read_address_events
+from observer.sources.beside import Beside, time_zone, until
 from observer.sources.capture_file import Known
 from observer.sources.census import Census
-from observer.sources.keepalived_log import read_log
 from observer.sources.merge import merged
 from observer.sources.recording import answers, repeatable, state
-from observer.sources.recordings import gathered, memory, streams
+from observer.sources.recordings import begin, gathered, memory, streams
 from observer.wire.frames import FrameDecoder
 
 if TYPE_CHECKING:
@@ -56,6 +55,7 @@ class Request:
     node: Sequence[str]
     addresses: Sequence[str]
     log: Sequence[str]
+    zone: str
     keepalived_conf: Sequence[str]
     format: str
     output: str | None
@@ -68,14 +68,15 @@ def replay(request: Request, remark: Callable[[str], None]) -> None:
     Raises ConfigError for options that make no sense, SourceError for files that cannot be used.
     """
     censuses = _captures(request)
-    events = [_of_node("--addresses", option, censuses) for option in request.addresses]
-    logs = [_of_node("--log", option, censuses) for option in request.log]
+    zone = time_zone(request.zone)
+    events = [Beside(*_of_node("--addresses", option, censuses), zone) for option in request.addresses]
+    logs = [Beside(*_of_node("--log", option, censuses), zone) for option in request.log]
     configurations = [_of_node("--keepalived-conf", option, censuses) for option in request.keepalived_conf]
-    if not sys.stdin and "-" in [census.path for census in censuses] + [path for _, path in events + logs]:
+    if not sys.stdin and "-" in [each.path for each in (*censuses, *events, *logs)]:
         raise ConfigError("standard input is closed; give a file, or something to read there")
     labels = _labels(request.label)
     # keepalived's own name for a host is what its lines with @ are for.
-    loaded = {node: load(path, node.partition(".")[0]) for node, path in configurations}
+    loaded = {node: load(path, node.partition(".")[0]) for path, node in configurations}
     for configuration in loaded.values():
         for line in remarks(configuration):
             remark(line)
@@ -89,22 +90,22 @@ def replay(request: Request, remark: Callable[[str], None]) -> None:
             remark(clock(each))
     with _output(request.output) as stream, contextlib.closing(Progress(sys.stderr, _sizes(censuses))) as progress:
         sources: list[tuple[str, Stream]] = streams(censuses, FrameDecoder(), known, ahead=ahead, progress=progress.at)
-        sources += [(node, ([event] for event in read_address_events(path, node))) for node, path in events]
-        sources += [(node, ([event] for event in read_log(path, node))) for node, path in logs]
+        sources += [(file.node, file.addresses()) for file in events]
+        sources += [(file.node, file.log(begin(each for each in censuses if each.node == file.node))) for file in logs]
         sources = [(node, put_right(source, clocks[node].put_right if node in clocks else 0)) for node, source in sources]
         if request.format == "openmetrics":
-            samples = _sampled(sources, labels, engine, explain, censuses)
+            samples = _sampled(sources, labels, engine, explain, censuses, clocks)
             progress.close()
-            _remarks(censuses, remark)
+            _remarks(censuses, events + logs, remark)
             samples.write(stream)
             return
         inputs = [source for _, source in sources]
         if clocks:
             inputs.append(iter([list(clocks.values())]))
         report = Report()
-        run(_in_order(inputs, taken=censuses[0].recalled), engine, [report])
+        run(_in_order(inputs, censuses, clocks), engine, [report])
         progress.close()
-        _remarks(censuses, remark)
+        _remarks(censuses, events + logs, remark)
         _write(report, request.format, engine, censuses, clocks, stream)
 
 
@@ -124,15 +125,15 @@ def _captures(request: Request) -> list[Census]:
 
 
 def _of_node(flag: str, option: str, censuses: list[Census]) -> tuple[str, str]:
-    """Node and path of ``[NODE=]FILE``; without a node it belongs to the only one there is. Raises ConfigError."""
+    """Path and node of ``[NODE=]FILE``; without a node it belongs to the only one there is. Raises ConfigError."""
     nodes = sorted({census.node for census in censuses})
     name, equals, path = option.partition("=")
     if not option or (name in nodes and equals and not path):
         raise ConfigError(f"{flag} {option!r}: give [NODE=]FILE")
     if equals and name in nodes:
-        return name, path
+        return path, name
     if len(nodes) == 1:
-        return nodes[0], option
+        return option, nodes[0]
     raise ConfigError(f"{flag} {option!r}: say of which node: one of {', '.join(f'{node}=FILE' for node in nodes)}")
 
 
@@ -188,11 +189,17 @@ def _clocks(censuses: list[Census], known: Known, processes: int) -> dict[str, C
     return compared(seen) if len(seen) > 1 else {}
 
 
-def _in_order(inputs: list[Stream], *, taken: bool) -> Iterator[Observation]:
-    """The inputs as one; what one engine has ``taken`` is in the order in which it took it."""
-    if taken and len(inputs) == 1:
+def _in_order(inputs: list[Stream], censuses: list[Census], clocks: dict[str, Clock]) -> Iterator[Observation]:
+    """The inputs as one; what one engine has taken is in the order in which it took it."""
+    if censuses[0].recalled and len(inputs) == 1:
         return (item for batch in inputs[0] for item in batch)
-    return merged(inputs)
+
+    def end() -> int | None:
+        """Of the captures, as far as they are read, by the first node's clock."""
+        ahead = {node: clock.put_right for node, clock in clocks.items()}
+        return max((each.end - ahead.get(each.node, 0) for each in censuses if each.end is not None), default=None)
+
+    return until(end, merged(inputs))
 
 
 def _sampled(
@@ -201,6 +208,7 @@ def _sampled(
     engine: Engine,
     explain: Explain | None,
     censuses: list[Census],
+    clocks: dict[str, Clock],
 ) -> Samples:
     """What the agent of each node would have shown, each node by itself."""
     # With the library of Prometheus, which takes longer to load than most replays.
@@ -213,7 +221,7 @@ def _sampled(
         if recalled:
             sink.begin(engine, state(censuses[0].path))
         inputs = [source for of, source in sources if of == node]
-        run(sink.stepped(_in_order(inputs, taken=recalled)), engine, [sink])
+        run(sink.stepped(_in_order(inputs, [each for each in censuses if each.node == node], clocks)), engine, [sink])
         sink.end()
     return samples
 
@@ -245,10 +253,13 @@ def _sizes(censuses: list[Census]) -> dict[str, int]:
     return {}
 
 
-def _remarks(censuses: list[Census], remark: Callable[[str], None]) -> None:
-    """What a reader should know of the captures."""
+def _remarks(censuses: list[Census], files: list[Beside], remark: Callable[[str], None]) -> None:
+    """What a reader should know of the captures, and of the files beside them."""
     for census in censuses:
         for line in census.remarks():
+            remark(line)
+    for file in files:
+        for line in file.remarks(censuses):
             remark(line)
     if not any(census.adverts or census.malformed for census in censuses):
         for census in censuses:

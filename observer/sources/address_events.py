@@ -49,6 +49,8 @@ class LineCensus:
     """Lines of the expected form, whether or not they say something of interest."""
     skipped: int = 0
     """Lines that are garbage, or carry no time."""
+    unzoned: int = 0
+    """Lines that are understood, with a time stamp that does not say its zone."""
     events: int = 0
     broken: str | None = None
     """Why reading stopped before the end."""
@@ -274,6 +276,7 @@ class _Monitor:
             census.skipped += 1
             return found
         census.understood += 1
+        census.unzoned += 1
         if labelled is not None and labelled["namespace"] not in (None, "current"):
             return found
         if address is not None:

@@ -65,6 +65,7 @@ def read_log(
                 break
             continue
         census.understood += 1
+        census.unzoned += not line.stamp.zoned
         years = almanac.add(line.stamp) if line.stamp.time is None else 0
         if line.message is None:
             continue

@@ -54,6 +54,8 @@ class Head:
 
     node: str
     reason: str
+    begin: int | None
+    """When it begins, nanoseconds since the epoch; None where that is damaged."""
     memory: str | None
     """Of the engine where the recording begins, None if it has none; what is damaged is no engine's."""
 
@@ -104,7 +106,9 @@ def head(path: str) -> Head | None:
         pieces = zip(found, range(int(parts) if parts.isdecimal() else 0), strict=False)
         memory = "".join(item.get("OBSERVER_MEMORY", "") for item, _ in pieces if isinstance(item, dict))
         remembered = None if parts == "0" else _inflated(memory)
-        return Head(first.get("OBSERVER_NODE", ""), first.get("OBSERVER_REASON", ""), remembered)
+        stamp = first.get("__REALTIME_TIMESTAMP", "")
+        begin = int(stamp) * 1000 if stamp.isdecimal() else None
+        return Head(first.get("OBSERVER_NODE", ""), first.get("OBSERVER_REASON", ""), begin, remembered)
     except (OSError, ValueError):
         return None
 

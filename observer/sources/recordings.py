@@ -12,7 +12,8 @@ from observer.model.errors import SourceError
 from observer.sources.capture_file import Known, observe_capture
 from observer.sources.census import Census
 from observer.sources.groups import grouped, numbers, renumbered
-from observer.sources.recording import head, one_after_another
+from observer.sources.pcap import NO_TIME, FrameBatch, read_capture
+from observer.sources.recording import head, one_after_another, repeatable
 from observer.wire.frames import FrameDecoder
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 PATTERN = "*.pcapng*"
 """What is read of a directory, and of those in it."""
 UNDER_WAY = ".part"
+_FIRST = 64 * 1024
+"""Bytes read of a capture to learn when it begins; more where one record needs it."""
 
 
 def gathered(paths: Sequence[str]) -> list[Census]:
@@ -64,6 +67,24 @@ def _unreadable(error: OSError) -> NoReturn:
 def _census(path: str) -> Census:
     recorded = head(path)
     return Census(path, recorded.node if recorded is not None else "capture")
+
+
+def begin(censuses: Iterable[Census]) -> int | None:
+    """When the first of these captures begins, from its first frames; None where that cannot be read beforehand."""
+    for census in censuses:
+        if not repeatable(census.path):
+            continue
+        recorded = head(census.path)
+        time = _first_time(census.path) if recorded is None else recorded.begin
+        if time is not None:
+            return time
+    return None
+
+
+def _first_time(path: str) -> int | None:
+    batch = next((item for item in read_capture(path, window=_FIRST) if isinstance(item, FrameBatch)), None)
+    times = batch.times.tolist() if batch is not None else []
+    return next((time for time in times if time != NO_TIME), None)
 
 
 def memory(censuses: Sequence[Census]) -> str | None:
