@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 UNDERSTOOD = "syslog, RFC 3339, journalctl (short, short-iso, json ...), container runtimes, keepalived's console"
 
 _DAY = 86400 * SECOND
+_MARCH = 60 * _DAY
+"""1 March of a leap year, as a place in it."""
 _LEAP = 8
 """A 29 February may be eight years from the next."""
 
@@ -112,7 +114,8 @@ class _Almanac:
         place = _place(stamp)
         if self._first is None:
             self._first = stamp
-        elif place < self._place - _DAY:
+        elif place < self._place - (2 * _DAY if place < _MARCH <= self._place else _DAY):
+            # Across the end of February another day: places are of a leap year, and this one may have no 29th.
             self._years += 1
         elif place > self._place + 365 * _DAY:
             # 31 December after 1 January: a line that came late.

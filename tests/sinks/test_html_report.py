@@ -292,5 +292,6 @@ def test_a_replay_that_fails_leaves_the_old_report(tmp_path, capsys):
 
 
 def test_a_place_that_cannot_be_written_is_one_line(capture, tmp_path, capsys):
-    assert main(["replay", capture, "-o", str(tmp_path / "none" / "report.html")]) == 2
-    assert capsys.readouterr().err == f"vrrp-observer: -o {tmp_path}/none/report.html: No such file or directory; write elsewhere\n"
+    place = tmp_path / "none" / "report.html"
+    assert main(["replay", capture, "-o", str(place)]) == 2
+    assert capsys.readouterr().err == f"vrrp-observer: -o {place}: No such file or directory; write elsewhere\n"
