@@ -72,7 +72,7 @@ def replay(request: Request, remark: Callable[[str], None]) -> None:
     events = [Beside(*_of_node("--addresses", option, censuses), zone) for option in request.addresses]
     logs = [Beside(*_of_node("--log", option, censuses), zone) for option in request.log]
     configurations = [_of_node("--keepalived-conf", option, censuses) for option in request.keepalived_conf]
-    if not sys.stdin and "-" in [each.path for each in (*censuses, *events, *logs)]:
+    if not sys.stdin and "-" in [census.path for census in censuses] + [file.path for file in events + logs]:
         raise ConfigError("standard input is closed; give a file, or something to read there")
     labels = _labels(request.label)
     # keepalived's own name for a host is what its lines with @ are for.
