@@ -489,6 +489,7 @@ class Engine:
         add_contenders(group, flap)
         if flap.holders is not None:
             flap.former, flap.current = (self._outsiders.name(holder) for holder in flap.holders)
+        flap.keep(group.tracker.tracks)
         view = self._views.of(
             group.tracker,
             flap,

@@ -11,9 +11,10 @@ from observer.rules.partition import APART, kept_on
 from observer.rules.process import restarted, unheard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from observer.engine.outside import Holder
+    from observer.engine.tracks import Track
     from observer.engine.virtual_router import Step
     from observer.model.flaps import Flap
     from observer.model.verdicts import Verdict
@@ -27,6 +28,9 @@ SETTLING = 5 * SECOND
 
 WINDOW = 60 * SECOND
 """How long a flap is watched: clients that ping when idle reset as late as 45 s after the move (client-go: 30 s and 15 s)."""
+
+CLAIMANTS = 4
+"""Of the routers that claim the addresses beside the others, those whose adverts are remembered."""
 
 JUDGEMENTS = (CONTEST, SECOND, 2 * SECOND, SETTLING, 15 * SECOND, 30 * SECOND, WINDOW)
 """When a flap is judged, after the move (or, while there is none, after its first sign)."""
@@ -63,6 +67,8 @@ class OpenFlap:
     """Former and new holder of an address that no virtual router has."""
     foreign: str | None = None
     """Router of another group with the same VRID, where the flap is their conflict."""
+    heard: dict[str, dict[str, tuple[int, ...]]] = field(default_factory=dict)
+    """By router and node, when adverts of the routers in question were heard at the judgements so far: a track forgets soon."""
 
     @property
     def base(self) -> int:
@@ -90,6 +96,14 @@ class OpenFlap:
     def closing(self) -> bool:
         """The next judgement is the last."""
         return self.judged == len(JUDGEMENTS) - 1
+
+    def keep(self, tracks: Mapping[str, Track]) -> None:
+        """Note when the routers that the flap is about were heard, as far as that is still known."""
+        for router in dict.fromkeys((self.former, self.current, *self.contenders[:CLAIMANTS])):
+            if router is not None and router in tracks:
+                known = self.heard.setdefault(router, {})
+                for node, times in tracks[router].heard.items():
+                    known[node] = tuple(sorted({*known.get(node, ()), *times}))
 
     def taken(self, time: int, router: str) -> None:
         """A router took over: the clock of the judgements starts again."""

@@ -89,6 +89,10 @@ class Track:
         soon = min(COPY, advert.interval // 2)
         if advert.priority == last.priority and advert.destination != last.destination and advert.time - last.time <= soon:
             return True
+        both = advert.version != last.version and (advert.priority, advert.addresses) == (last.priority, last.addresses)
+        if both and advert.time - last.time <= soon:
+            # In migration a router sends each advert in both versions (RFC 5798 8.4).
+            return True
         return any(_same(advert, other) for other in self.recent if advert.time - other.time <= COPY)
 
     def peer(self, advert: Advert) -> None:

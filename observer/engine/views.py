@@ -89,7 +89,8 @@ class Views:
             runs={router: tuple(track.runs) for router, track in tracker.tracks.items()},
             heard={
                 router: {node: tuple(times) for node, times in track.heard.items()} for router, track in tracker.tracks.items()
-            },
+            }
+            | flap.heard,
             contenders=tuple(flap.contenders),
             foreign=foreign,
             siblings=siblings,

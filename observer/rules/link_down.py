@@ -52,6 +52,10 @@ def find(view: FlapView) -> Finding | str | None:
             continue
         if held.last - BEFORE <= change.time <= end:
             down = Evidence(change.time, f"{change.interface} went down on {node}", node)
+            above = _above(view, change, end)
+            if above is not None:
+                stayed = f"{above}, with the same MAC address, stayed up: another link of a bond may have carried the adverts"
+                return Finding(Cause.LINK_DOWN, Confidence.LIKELY, (last, down), (stayed,))
             return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, down))
     return f"no link of {node} that carries its adverts went down"
 
@@ -94,6 +98,14 @@ def _from_elsewhere(view: FlapView, last: Evidence) -> Finding | str | None:
         return None
     gone = vanished(view, held)
     return Finding(Cause.LINK_DOWN, Confidence.POSSIBLE, (last, gone)) if gone is not None else None
+
+
+def _above(view: FlapView, change: LinkChange, end: int) -> str | None:
+    """Another link of the node with the same MAC address that stays up: the bond or bridge of the one that went down."""
+    if change.mac is None or change.interface in (view.virtual_router.interface, view.own_interface):
+        return None
+    last = {each.interface: each for each in view.link_changes if each.node == change.node and each.time <= end}
+    return next((name for name, each in last.items() if name != change.interface and each.mac == change.mac and each.up), None)
 
 
 def _its_own(view: FlapView, last: Run, change: LinkChange) -> bool:

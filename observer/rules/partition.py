@@ -91,6 +91,9 @@ def _sent_and_not_received(view: FlapView) -> Finding | None:
     if not view.heard_at(claimant, view.taps[claimant], end - owner.interval // 2, end + owner.interval):
         unsure = f"the capture on {claimant} lacks its own claim as well: it may have lost them"
         return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (unsure,))
+    if claim is None or claim.last - claim.first < claim.interval // 2:
+        once = f"{claimant} claimed it once only: one whose whole node was frozen does so when it goes on"
+        return Finding(Cause.PARTITION, Confidence.LIKELY, (Evidence(end, lost),), (once,))
     if 0 < before <= heard and _by_chance(missing, before) <= CHANCE:
         return Finding(Cause.PARTITION, Confidence.CERTAIN, (Evidence(end, lost),))
     few = f"of the {before} adverts before that, {heard} were captured there: it may have lost these as well"

@@ -80,6 +80,9 @@ def find(view: FlapView) -> Finding | str:
     if idle and (fallen or not complete(view, held)):
         unseen = f"adverts were lost, or {held.router} had outranked it before: that its priority fell is not excluded"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (unseen,))
+    if idle and view.taken_over - view.observed_since <= active_down_interval(takeover) + 2 * held.interval:
+        begun = f"the observation began so late that the priority of {held.router} may have fallen right before it"
+        return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (begun,))
     if idle:
         return Finding(Cause.PREEMPTED, Confidence.CERTAIN, tuple(sorted(evidence)))
     if returned(view) is not None:

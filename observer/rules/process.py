@@ -66,7 +66,8 @@ def keepaliveds(run: Run) -> bool:
 
     RFC 9568 7.2 has a router send them from the Virtual Router MAC address, as FRR and routers of hardware do.
     """
-    return counts(run) or (run.mac is not None and not run.mac.startswith(VIRTUAL_MAC))
+    numbered = run.first_ident is None or bool(run.stride)
+    return counts(run) or (numbered and run.mac is not None and not run.mac.startswith(VIRTUAL_MAC))
 
 
 def resigned_after_gap(held: Run, resignation: Run) -> bool:

@@ -14,9 +14,12 @@ from itertools import pairwise
 
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
-from observer.rules.rejected import damaged, differences, dropped, unfounded
-from observer.rules.silence import complete, interrupted
+from observer.rules.rejected import Claim, damaged, differences, dropped, unfounded
+from observer.rules.silence import TIMER, active_down_interval, complete, interrupted
 from observer.rules.view import FlapView, Run
+
+OWNER = 255
+"""Priority of a router that owns the addresses: it is Active as soon as it starts (RFC 9568 6.4.1)."""
 
 
 def find(view: FlapView) -> Finding | str:
@@ -54,6 +57,10 @@ def find(view: FlapView) -> Finding | str:
     if claim.claimant.last - claim.claimant.first < claim.claimant.interval // 2 and not unread:
         once = f"{claim.claimant.router} claimed it once only: one that was to be better for a moment does so as well"
         return Finding(Cause.RECEIVER_DEAF, Confidence.LIKELY, evidence, (*blinds, once))
+    starts = claim.claimant.first_ident == 1 or claim.claimant.priority == OWNER
+    if starts and not (unread or _stays(claim) or _waited(view, claim)):
+        begun = f"{claim.claimant.router} may have just started: an address owner, and some others, claim it before they listen"
+        return Finding(Cause.RECEIVER_DEAF, Confidence.LIKELY, evidence, (*blinds, begun))
     if claim.claimant.peers and claim.owner.router not in claim.claimant.peers:
         stranger = f"{claim.claimant.router} sends nothing to {claim.owner.router}, and may be told to take nothing from it"
         return Finding(Cause.RECEIVER_DEAF, Confidence.LIKELY, evidence, (*blinds, stranger))
@@ -62,6 +69,20 @@ def find(view: FlapView) -> Finding | str:
     unheard = f"a resignation of {claim.owner.router} that this capture lost would look the same"
     confidence = Confidence.LIKELY if complete(view, claim.owner) else Confidence.POSSIBLE
     return Finding(Cause.RECEIVER_DEAF, confidence, evidence, (*blinds, unheard))
+
+
+def _stays(claim: Claim) -> bool:
+    """Whether the claimant goes on beside an owner that ranks above it: one that hears it would have yielded."""
+    both = min(claim.owner.last, claim.claimant.last) - claim.claimant.first
+    return claim.owner.priority > claim.claimant.priority and both >= 2 * claim.owner.interval
+
+
+def _waited(view: FlapView, claim: Claim) -> bool:
+    """Whether it claimed the addresses just when its patience ended, counted from an advert that arrived: it had listened."""
+    slack = max(claim.owner.interval // 20, TIMER)
+    due = claim.claimant.first - active_down_interval(claim.claimant)
+    arrived = view.heard.get(claim.owner.router, {}).get(view.taps.get(claim.claimant.router, ""), ())
+    return 8 * slack <= claim.owner.interval and any(abs(time - due) <= slack for time in arrived)
 
 
 def _unread(view: FlapView, claimant: Run) -> tuple[Evidence, ...]:

@@ -7,10 +7,11 @@ No cause of its own is decided here.
 
 from dataclasses import dataclass
 
+from observer.model.addresses import VIRTUAL_MAC
 from observer.model.host import LogEvent, LogKind
 from observer.model.observations import Malformed
 from observer.model.time import SECOND, seconds
-from observer.rules.silence import SILENT, TIMER, complete, skew_time
+from observer.rules.silence import SILENT, TIMER, complete, on_beat, skew_time
 from observer.rules.view import FlapView, Run
 
 OF_THE_SENDER = frozenset(
@@ -86,6 +87,8 @@ def unfounded(view: FlapView) -> Claim | str:
     claimant = next((run for run in view.runs.get(router or "", ()) if run.priority > 0 and run.last >= start), None)
     if claimant is None:
         return "nobody claimed the address"
+    if held.mac is not None and held.mac == claimant.mac and not held.mac.startswith(VIRTUAL_MAC):
+        return f"{claimant.router} and {held.router} send from one MAC address: one host, whose address changed"
     if start - held.last >= SILENT * held.interval:
         return f"{held.router} had fallen silent"
     if start - min((run.first for run in view.tenure()), default=held.first) < held.interval:
@@ -104,7 +107,7 @@ def unfounded(view: FlapView) -> Claim | str:
     node = view.taps.get(claimant.router)
     recent = start - held.interval - held.interval // 2
     heard = None if node is None else view.heard_at(held.router, node, recent, start) > 0
-    return Claim(held, claimant, heard, went_on or (held.router in view.taps and complete(view, held)))
+    return Claim(held, claimant, heard, went_on or (held.router in view.taps and complete(view, held) and on_beat(held, start)))
 
 
 def estranged(view: FlapView) -> Run | None:

@@ -72,6 +72,7 @@ def _lowered(view: FlapView, held: Run, takeover: Run) -> Finding | None:
         evidence.append(Evidence(logged.time, f"its log says: {logged.detail}", logged.node))
         return Finding(Cause.RELOADED, Confidence.CERTAIN, tuple(evidence))
     if anew and gap < 2 * before.interval:
+        # A process that was started anew is Backup first, and waits for Active_Down_Interval (RFC 9568 6.4.1).
         return Finding(Cause.RELOADED, Confidence.CERTAIN, tuple(evidence))
     if not counts(before) and two_at_once(before, after):
         twice = f"{after.router} advertised twice at once, off schedule: no check does that"

@@ -19,7 +19,7 @@ def find(view: FlapView) -> Finding:
     last = view.last_before
     if last is not None:
         kind = "resigned" if last.priority == 0 else f"advertised {last.priority}"
-        moved = view.taken_over if view.taken_over is not None else view.now
+        moved = view.taken_over if view.taken_over is not None else view.time
         heard = [time for times in view.heard.get(last.router, {}).values() for time in times if time <= moved]
         when = last.last if last.last <= moved else max([last.first, *heard])
         evidence.append(Evidence(when, f"{last.router} {kind} for the last time before the move", last.node))

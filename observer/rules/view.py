@@ -54,7 +54,7 @@ class Run:
     @property
     def configuration(self) -> tuple[tuple[str, ...], int]:
         """What routers of one group have in common: address list and authentication."""
-        return self.addresses, self.authentication_group
+        return tuple(sorted(self.addresses)), self.authentication_group
 
 
 @dataclass(frozen=True, slots=True)

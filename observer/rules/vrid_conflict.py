@@ -27,6 +27,13 @@ def find(view: FlapView) -> Finding | str:
         for run in view.foreign
     ]
     ours = Evidence(view.time, f"{view.former} advertises the same VRID for {', '.join(view.addresses)}")
+    held = view.held
+    if held is not None and any(run.authentication_group == held.authentication_group > 0 for run in view.foreign):
+        change = "they share a password: one of them may only have been told of other addresses by now"
+        return Finding(Cause.VRID_CONFLICT, Confidence.LIKELY, (ours, *evidence), (change,))
+    if not _on_the_segment(view):
+        mirror = "a mirror port that shows several segments without their VLAN tags looks the same"
+        return Finding(Cause.VRID_CONFLICT, Confidence.LIKELY, (ours, *evidence), (mirror,))
     return Finding(Cause.VRID_CONFLICT, Confidence.CERTAIN, (ours, *evidence))
 
 
@@ -38,3 +45,10 @@ def _another(view: FlapView) -> Finding | None:
     differs = f"{takeover.router} advertises the same VRID and address with another authentication than {held.router}"
     member = "another group, or a member whose authentication is another: the adverts alone do not tell"
     return Finding(Cause.VRID_CONFLICT, Confidence.POSSIBLE, (Evidence(takeover.first, differs, takeover.node),), (member,))
+
+
+def _on_the_segment(view: FlapView) -> bool:
+    """Whether the former router was heard by a node that has a place on the network itself, as no mirror port has."""
+    changed = {change.node for change in view.address_changes} | {change.node for change in view.link_changes}
+    nodes = changed | set(view.taps.values())
+    return not nodes.isdisjoint(view.heard.get(view.former or "", {}))

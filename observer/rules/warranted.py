@@ -92,9 +92,8 @@ def _proxy(view: FlapView, here: proxy.Proxy) -> tuple[Warranted, tuple[Evidence
     refused = before.refused + during.refused
     if refused:
         first = min(time for time in (before.first_refused, during.first_refused) if time is not None)
-        last = max(time for time in (before.last_refused, during.last_refused) if time is not None)
         taken = max((time for time in (before.last_syn_ack, during.last_syn_ack) if time is not None), default=0)
-        if taken < last:
+        if taken < first:
             down = f"{who} refused {refused} connections to the address: nothing listened any more"
             return Warranted.YES, (Evidence(first, down),), ()
         return Warranted.UNKNOWN, (), ("the proxy refused some connections and took others",)

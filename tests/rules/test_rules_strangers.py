@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from traces import A, B, C, Trace, at, flaps
 
-from observer.model.observations import Advert, GroupLeft
+from observer.model.observations import Advert, GroupLeft, LinkChange
 from observer.model.verdicts import Cause, Confidence
 
 D = "192.0.2.14"
@@ -40,7 +40,18 @@ def test_groups_on_different_vlans_are_no_conflict(vlans):
 
 @pytest.mark.parametrize("vlans", [((), ()), ((10,), (10,))])
 def test_groups_on_one_vlan_are_a_conflict(vlans):
-    assert verdict(two_groups(*vlans)) == (Cause.VRID_CONFLICT, Confidence.CERTAIN)
+    """For certain only where a node of the segment heard them: a mirror port may show several segments without their tags."""
+    trace = two_groups(*vlans)
+    assert verdict(trace) == (Cause.VRID_CONFLICT, Confidence.LIKELY)
+    assert verdict(trace.address(-0.5, present=True, initial=True, address=C)) == (Cause.VRID_CONFLICT, Confidence.LIKELY)
+    trace.items.append(LinkChange(time=at(-0.4), node=trace.node, interface="eth0", up=True, initial=True))
+    assert verdict(trace) == (Cause.VRID_CONFLICT, Confidence.CERTAIN)
+
+
+def test_groups_that_share_a_password_may_be_one_whose_addresses_change():
+    trace = Trace().adverts(A, 100, 0, 40, authentication=1).address(-0.5, present=True, initial=True, address="192.0.2.100")
+    trace += Trace().adverts(B, 100, 0.5, 40, addresses=("198.51.100.1",), authentication=1)
+    assert verdict(trace) == (Cause.VRID_CONFLICT, Confidence.LIKELY)
 
 
 def segment(vlans, former, new, begin=0.0):
