@@ -69,7 +69,7 @@ class _Resets:
     def first(self) -> _Resets:
         """The first of each connection for each reason in each second."""
         kinds = (self.seconds * len(REASONS) + self.reasons).astype(np.uint64)
-        return self.rows(np.sort(first_of_each(keyed(self.flows, kinds))[1]))
+        return self.rows(first_of_each(keyed(self.flows, kinds)))
 
 
 def _joined(parts: list[_Resets]) -> _Resets:

@@ -103,11 +103,10 @@ class Distinct:
         return found
 
 
-def first_of_each(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The different keys, ascending, and the first row of each."""
-    # Several times faster than to ask ``numpy.unique`` for the rows, which sorts them as well.
-    found = np.unique(keys)
-    return found, _first_rows(found, keys)
+def first_of_each(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The rows in which a key appears for the first time, ascending."""
+    # Faster than to ask ``numpy.unique`` for the rows, which sorts them as well.
+    return np.sort(_first_rows(np.unique(keys), keys))
 
 
 def _first_rows(found: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:

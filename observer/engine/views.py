@@ -134,12 +134,13 @@ class Views:
         other = flap.current if took else next(iter(flap.contenders), None)
         former, claimant = whose.get(flap.former or ""), whose.get(other or "")
         key = tracker.virtual_router
+        (name, interface), (its_name, _) = self._named(former, key), self._named(claimant, key)
         return replace(
             view,
             trouble=trouble,
-            log=self._log(tracker, flap.former, former, trouble - BEFORE, now),
-            claimant_log=self._log(tracker, other, claimant, trouble - BEFORE, now),
-            own_interface=self._named(former, key)[1],
+            log=self._log(view.runs.get(flap.former or "", ()), former, name, trouble - BEFORE, now),
+            claimant_log=self._log(view.runs.get(other or "", ()), claimant, its_name, trouble - BEFORE, now),
+            own_interface=interface,
             samples=self.samples.between(former, trouble - BEFORE, now),
             claimant_samples=self.samples.between(claimant, trouble - BEFORE, now),
             missing=self.coverage.missing(former, now),
@@ -162,14 +163,10 @@ class Views:
         named = self.explain.named(node, router) if self.explain is not None and node is not None else None
         return (None, None) if named is None else named
 
-    def _log(
-        self, tracker: VirtualRouterTracker, router: str | None, node: str | None, begin: int, end: int
-    ) -> tuple[LogEvent, ...]:
-        """The lines of a router's node that are about this virtual router, or about none in particular."""
-        name, _ = self._named(node, tracker.virtual_router)
+    def _log(self, runs: Iterable[Run], node: str | None, name: str | None, begin: int, end: int) -> tuple[LogEvent, ...]:
+        """The lines of a router's node about this virtual router, whatever it is called there, or about none in particular."""
         if name is None:
-            track = tracker.tracks.get(router or "")
-            name = self.journal.instance(node, became_active(track.runs if track is not None else ()))
+            name = self.journal.instance(node, became_active(runs))
         return self.journal.between(node, begin, end, name)
 
     @staticmethod

@@ -32,8 +32,8 @@ def find(view: FlapView) -> Finding | str:
         lead = duration(view.at_home(resignation) - change.time)
         gone = Evidence(change.time, f"{change.address} was removed{by} {lead} before that", change.node)
         return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (gone, given_up))
-    lines = (event for event in view.log if event.kind is LogKind.ADDRESS_REMOVED and event.subject in view.addresses)
-    logged = next((event for event in lines if abs(resignation.first - event.time) <= LEAD), None)
+    begin, end = resignation.first - LEAD, resignation.first + LEAD
+    logged = view.logged(LogKind.ADDRESS_REMOVED, begin=begin, end=end, subjects=view.addresses)
     if logged is not None:
         said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
         return Finding(Cause.ADDRESS_REMOVED, Confidence.CERTAIN, (given_up, said))

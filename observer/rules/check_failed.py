@@ -242,7 +242,7 @@ def _lowered(view: FlapView, held: Run) -> Finding | str:
     if not (at_once(takeover, view.taken_over, after) or came_up(view, takeover, held) or preempts(view, takeover.router)):
         confidence = min(confidence, Confidence.LIKELY)
         blind.append(f"{takeover.router} came late: one that is told not to preempt does so when it hears {held.router} no more")
-    if not (on_beat(held, view.taken_over) or patience_ended(takeover, view.taken_over, before)):
+    if not (on_beat(held, view.taken_over) or patience_ended(takeover, view.taken_over - before.last, held.interval)):
         confidence = min(confidence, Confidence.LIKELY)
         blind.append(f"{held.router} was due to advertise again before the move: a resignation that was lost may have led to it")
     if (view.silence or 0) > 2 * held.interval + held.interval // 2:

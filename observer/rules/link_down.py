@@ -9,7 +9,7 @@ warranted all the same.
 """
 
 from observer.model.addresses import VIRTUAL_MAC
-from observer.model.host import LogEvent, LogKind
+from observer.model.host import LogKind
 from observer.model.observations import LinkChange
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
@@ -18,8 +18,8 @@ from observer.rules.resignation import waited
 from observer.rules.silence import fell_silent, vanished
 from observer.rules.view import FlapView, Run
 
-ROUNDED = SECOND + SECOND // 10
-"""By so much a line of a log may seem earlier than it was: its stamp may be rounded down to the second."""
+WRITTEN = SECOND // 10
+"""A line of keepalived's log and an advert may swap places within this."""
 
 BEFORE = 3 * SECOND
 """How long before the last advert's successor was due the link may have gone down."""
@@ -38,10 +38,13 @@ def find(view: FlapView) -> Finding | str | None:
         return silent
     last = Evidence(held.last, f"last advert of {held.router} at {held.priority} before the move", held.node)
     node = view.local.get(held.router)
-    logged = _logged(view, held, end)
+    known = _interfaces(view, node)
+    # Nothing leaves on a link that is down, so the line is not earlier than the last advert.
+    begin = held.last - WRITTEN - (view.apart() or 0)
+    logged = view.logged(LogKind.LINK_DOWN, begin=begin, end=end, subjects=known)
     if logged is not None:
         said = Evidence(logged.time, f"its log says: {logged.detail}", logged.node)
-        if _interfaces(view, node):
+        if known is not None:
             return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, said))
         which = f"whether {held.router} advertises on {logged.subject} was not seen"
         return Finding(Cause.LINK_DOWN, Confidence.LIKELY, (last, said), (which,))
@@ -60,24 +63,14 @@ def find(view: FlapView) -> Finding | str | None:
     return f"no link of {node} that carries its adverts went down"
 
 
-def _logged(view: FlapView, held: Run, end: int) -> LogEvent | None:
-    """The line that says that its link went down: keepalived logs others too, of other instances and of tracked interfaces."""
-    known = _interfaces(view, view.local.get(held.router))
-    for event in view.log:
-        if event.kind is not LogKind.LINK_DOWN or not held.last - BEFORE <= event.time <= end:
-            continue
-        # Nothing leaves on a link that is down.
-        went_on = held.last - event.time > ROUNDED + (view.apart() or 0)
-        if not went_on and (not known or event.subject in known):
-            return event
-    return None
-
-
-def _interfaces(view: FlapView, node: str | None) -> set[str]:
-    """Where the former router is known to advertise, or to hold the addresses."""
+def _interfaces(view: FlapView, node: str | None) -> set[str] | None:
+    """Where the former router advertises, or holds the addresses, without links that VRRP itself takes down; None if unknown."""
     found = {view.virtual_router.interface, view.own_interface}
     found |= {change.interface for change in view.address_changes if change.node == node and node is not None}
-    return {name for name in found if name is not None}
+    if found == {None}:
+        return None
+    virtual = {change.interface for change in view.link_changes if change.node == node and _virtual(change)}
+    return {name for name in found if name is not None} - virtual
 
 
 def _from_elsewhere(view: FlapView, last: Evidence) -> Finding | str | None:
@@ -113,10 +106,14 @@ def _its_own(view: FlapView, last: Run, change: LinkChange) -> bool:
 
     A link with a Virtual Router MAC (keepalived's ``use_vmac``, FRR's macvlan) is taken down by VRRP itself: a consequence.
     """
-    if change.mac is not None and change.mac.startswith(VIRTUAL_MAC):
+    if _virtual(change):
         return False
     if view.virtual_router.interface == change.interface:
         return True
     if change.mac is not None and last.mac is not None and not last.mac.startswith(VIRTUAL_MAC):
         return change.mac == last.mac
     return change.interface in {entry.interface for entry in view.address_changes if entry.node == change.node}
+
+
+def _virtual(change: LinkChange) -> bool:
+    return change.mac is not None and change.mac.startswith(VIRTUAL_MAC)

@@ -15,7 +15,7 @@ from observer.model.time import MILLISECOND, SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.partition import returned
 from observer.rules.process import came_up, restarted
-from observer.rules.silence import SILENT, active_down_interval, complete, on_beat
+from observer.rules.silence import SILENT, active_down_interval, complete, on_beat, out_of_patience
 from observer.rules.view import FlapView, Run
 
 AT_ONCE = SECOND
@@ -71,7 +71,7 @@ def find(view: FlapView) -> Finding | str:
     if deaf is not None:
         parted = f"adverts of {held.router} arrived at {deaf} no more: a router that does not hear them takes over as well"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (parted,))
-    if idle and not came_up(view, takeover, held) and _patience_ended(view, held, takeover):
+    if idle and not came_up(view, takeover, held) and out_of_patience(view, held, takeover, max(held.interval // 50, EXACT)):
         told = f"it came just when it would have for an advert of {held.router} that it heard last, if it is told not to preempt"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (told,))
     if idle and not on_beat(held, view.taken_over):
@@ -138,17 +138,6 @@ def _fell_unheard(view: FlapView, held: Run, takeover: Run) -> Run | None:
         return None
     others = (run for router, runs in view.runs.items() if router != held.router for run in runs)
     return None if any(before.last < run.last and run.first < held.first for run in others) else before
-
-
-def _patience_ended(view: FlapView, held: Run, takeover: Run) -> bool:
-    """Whether the new router came an Active_Down_Interval after one of the former one's adverts.
-
-    So does one that had listened to them until then: its priority rose, or it does not hear them any more. One that joins
-    comes at any time.
-    """
-    heard = takeover.first - active_down_interval(takeover)
-    slip = max(held.interval // 50, EXACT)
-    return any(abs(time - heard) <= slip for times in view.heard.get(held.router, {}).values() for time in times)
 
 
 def _idle_until_now(earlier: Run | None, takeover: Run) -> bool:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.rejected import Claim, damaged, differences, dropped, unfounded
-from observer.rules.silence import TIMER, active_down_interval, complete, interrupted
+from observer.rules.silence import TIMER, complete, interrupted, out_of_patience
 from observer.rules.view import FlapView, Run
 
 OWNER = 255
@@ -78,11 +78,10 @@ def _stays(claim: Claim) -> bool:
 
 
 def _waited(view: FlapView, claim: Claim) -> bool:
-    """Whether it claimed the addresses just when its patience ended, counted from an advert that arrived: it had listened."""
+    """Whether it claimed the addresses just when its patience ended, after an advert that arrived: it had listened."""
     slack = max(claim.owner.interval // 20, TIMER)
-    due = claim.claimant.first - active_down_interval(claim.claimant)
-    arrived = view.heard.get(claim.owner.router, {}).get(view.taps.get(claim.claimant.router, ""), ())
-    return 8 * slack <= claim.owner.interval and any(abs(time - due) <= slack for time in arrived)
+    tap = view.taps.get(claim.claimant.router)
+    return 8 * slack <= claim.owner.interval and out_of_patience(view, claim.owner, claim.claimant, slack, tap)
 
 
 def _unread(view: FlapView, claimant: Run) -> tuple[Evidence, ...]:

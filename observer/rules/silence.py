@@ -135,7 +135,7 @@ def timely(view: FlapView, last: Run) -> bool:
     takeover, silence = view.takeover, view.silence
     if takeover is None or silence is None or _unheard_before(view, takeover) or _claimed_early(view, last):
         return False
-    return abs(silence - active_down_interval(takeover)) <= max(last.interval // 20, TIMER)
+    return patience_ended(takeover, silence, last.interval)
 
 
 def for_its_fall(view: FlapView, before: Run, held: Run) -> bool:
@@ -146,12 +146,23 @@ def for_its_fall(view: FlapView, before: Run, held: Run) -> bool:
     takeover, silence = view.takeover, view.silence
     if takeover is None or view.taken_over is None or silence is None:
         return False
-    return silence < SILENT * held.interval or patience_ended(takeover, view.taken_over, before)
+    return silence < SILENT * held.interval or patience_ended(takeover, view.taken_over - before.last, held.interval)
 
 
-def patience_ended(takeover: Run, time: int, last: Run) -> bool:
-    """Whether a router took over just when it had waited for long enough since the last advert of a run."""
-    return abs(time - last.last - active_down_interval(takeover)) <= max(last.interval // 20, TIMER)
+def patience_ended(takeover: Run, waited: int, interval: int) -> bool:
+    """Whether a router took over just when it does after an advert at this interval, for which it ``waited``."""
+    return abs(waited - active_down_interval(takeover)) <= max(interval // 20, TIMER)
+
+
+def out_of_patience(view: FlapView, owner: Run, claimant: Run, slack: int, node: str | None = None) -> bool:
+    """Whether a router came an Active_Down_Interval after one of another's adverts that were heard (at a node, if one is given).
+
+    So does one that had listened until then: its priority rose, or it does not hear them any more. One that joins comes at any
+    time.
+    """
+    due = claimant.first - active_down_interval(claimant)
+    heard = view.heard.get(owner.router, {})
+    return any(abs(time - due) <= slack for at, times in heard.items() if node in (None, at) for time in times)
 
 
 def at_once(takeover: Run, time: int, after: Run) -> bool:

@@ -73,7 +73,7 @@ def find(view: FlapView) -> Finding | str:
                 f"{back.router} came back as a new process: its count began anew ({back.first_ident})",
             )
         )
-        if view.held is not None and not alike(view.held, back):
+        if view.held is not None and not _alike(view.held, back):
             changed = "it speaks otherwise than before: a reload that changes how it does resigns and begins anew as well"
             return Finding(Cause.STOPPED, Confidence.LIKELY, tuple(evidence), (changed,))
         if back.first - resignation.last > RESTART:
@@ -99,7 +99,7 @@ def find(view: FlapView) -> Finding | str:
     )
 
 
-def alike(before: Run, after: Run) -> bool:
+def _alike(before: Run, after: Run) -> bool:
     """Whether a router speaks as before: from the same link-layer address, to the same peers, for the same group."""
     return (before.mac, before.peers, before.configuration, before.version) == (
         after.mac,

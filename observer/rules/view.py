@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from observer.model.time import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from observer.model.flaps import VirtualRouter
     from observer.model.host import HostSample, LogEvent, LogKind
@@ -211,10 +211,13 @@ class FlapView:
     clocks: Mapping[str, Clock] = field(default_factory=dict)
     """By node, where several nodes' observations are taken together: how well their times can be compared."""
 
-    def logged(self, *kinds: LogKind, begin: int, end: int) -> LogEvent | None:
-        """The first line of one of the kinds in the former router's log; a stamp may be rounded down to its second."""
+    def logged(self, *kinds: LogKind, begin: int, end: int, subjects: Collection[str] | None = None) -> LogEvent | None:
+        """The first line of one of the kinds in the former router's log; a stamp may be rounded down to its second.
+
+        With ``subjects`` only lines about one of these interfaces or addresses.
+        """
         for event in self.log:
-            if event.kind in kinds and begin - SECOND <= event.time <= end:
+            if event.kind in kinds and begin - SECOND <= event.time <= end and (subjects is None or event.subject in subjects):
                 return event
         return None
 

@@ -1,6 +1,6 @@
 """A foreign group uses the same VRID on the segment.
 
-On the wire: two groups of senders with one VRID that share no address.
+On the wire: two groups of senders with one VRID that share no address, or authenticate otherwise.
 
 What to do: give one of the groups another VRID, or use unicast peers. Routers drop each other's adverts and may starve.
 

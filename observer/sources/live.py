@@ -38,7 +38,6 @@ REST = 0.05
 """Seconds for which what is due waits for what is due next: a turn costs as much for one observation as for some, and more than
 they do. No verdict waits for it, for another router may contest an election for longer (``engine.flaps``)."""
 
-
 BACK = SECOND
 """A clock that is set back by more ends the stream: all that comes would wait until the clock is there again."""
 

@@ -9,7 +9,7 @@ from traces import A, B, C, Trace, at, flaps
 
 from observer.engine.engine import Engine
 from observer.model.host import LogEvent, LogKind
-from observer.model.observations import Advert
+from observer.model.observations import AddressChange, Advert, LinkChange
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.run import run
 from observer.sinks.report import Report
@@ -133,6 +133,17 @@ def falls_silent(**setting):
 def test_a_log_that_says_that_a_link_went_down(interface, explain, down, expected):
     found = verdicts(logged(falls_silent(interface=interface), down), explain)[0]
     assert found == expected if expected else found[0] is not Cause.LINK_DOWN
+
+
+@pytest.mark.parametrize("virtual", [False, True], ids=["a link", "a link that VRRP itself takes down"])
+def test_a_macvlan_of_vrrp_is_not_the_link_that_went_down(virtual):
+    """With ``use_vmac`` the addresses are on a link that goes whenever the process does."""
+    trace = falls_silent(interface=None).address(-0.4, present=True, initial=True)
+    trace.items = [replace(item, interface="vrrp.51") if isinstance(item, AddressChange) else item for item in trace.items]
+    link = "00:00:5e:00:01:33" if virtual else "02:00:00:00:00:51"
+    trace.items.append(LinkChange(time=at(-0.5), node="m1", interface="vrrp.51", up=True, mac=link, initial=True))
+    found = verdicts(logged(trace, line(19.2, LogKind.LINK_DOWN, subject="vrrp.51")))[0]
+    assert found[0] is not Cause.LINK_DOWN if virtual else found == (Cause.LINK_DOWN, CERTAIN)
 
 
 def test_a_link_of_which_nobody_says_whose_it_is():

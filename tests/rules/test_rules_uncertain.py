@@ -110,14 +110,22 @@ def test_a_node_that_thaws_claims_the_address_once(adverts, confidence):
 # link_down
 
 
-@pytest.mark.parametrize("bonded", [False, True], ids=["the link itself", "one of a bond's"])
-def test_a_link_of_a_bond_may_go_down_without_the_bond(bonded):
-    node = Trace("m0", interface=None).source(-1).address(-0.5, present=True, address=A, initial=True)
-    for name in ("bond0", "eth0", "eth1") if bonded else ("eth0",):
+@pytest.mark.parametrize(
+    ("interface", "links", "confidence"),
+    [
+        (None, ("eth0",), CERTAIN),
+        (None, ("bond0", "eth0", "eth1"), LIKELY),
+        ("eth0", ("eth0", "eth0.7"), CERTAIN),
+    ],
+    ids=["the link itself", "one of a bond's", "the one of the adverts, beside a VLAN's"],
+)
+def test_a_link_of_a_bond_may_go_down_without_the_bond(interface, links, confidence):
+    node = Trace("m0", interface=interface).source(-1).address(-0.5, present=True, address=A, initial=True)
+    for name in links:
         node.items.append(LinkChange(time=at(-0.4), node="m0", interface=name, up=True, mac=mac(A), initial=True))
     node.items.append(LinkChange(time=at(19.3), node="m0", interface="eth0", up=False, mac=mac(A)))
-    seen = Trace("m1", interface=None).source(-1).adverts(A, 65, 0, 20).adverts(B, 60, 22.766, 30)
-    assert verdict(node + seen) == (Cause.LINK_DOWN, LIKELY if bonded else CERTAIN)
+    seen = Trace("m1", interface=interface).source(-1).adverts(A, 65, 0, 20).adverts(B, 60, 22.766, 30)
+    assert verdict(node + seen) == (Cause.LINK_DOWN, confidence)
 
 
 # Other makes
