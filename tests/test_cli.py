@@ -142,7 +142,11 @@ def test_an_output_without_a_name(capsys, capture):
     assert (status, out, err) == (UNUSABLE, "", ["vrrp-observer: -o '': give a file, or - for standard output"])
 
 
-@pytest.mark.parametrize("octets", [b"\x1f\x8b", b"\x1f\x8b\x08", gzip.compress(b"")[:15]])
+@pytest.mark.parametrize(
+    "octets",
+    [b"\x1f\x8b", b"\x1f\x8b\x08", gzip.compress(b"", mtime=0)[:15]],
+    ids=["before the method", "with the method", "within the data"],
+)
 def test_a_compressed_file_of_a_few_bytes(capsys, tmp_path, octets):
     path = tmp_path / "begun.pcap.gz"
     path.write_bytes(octets)
