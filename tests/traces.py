@@ -111,6 +111,7 @@ class Trace:
         addresses: tuple[str, ...] | None = None,
         authentication: int = 0,
         vlans: tuple[int, ...] = (),
+        ifindex: int | None = None,
     ) -> Trace:
         """One advert (in unicast: one for each peer, microseconds apart); unheard ones count too."""
         self.clock = when
@@ -139,6 +140,7 @@ class Trace:
                     ttl=255,
                     ident=ident if self.family is Family.IPV4 else None,
                     vlans=vlans,
+                    ifindex=ifindex,
                 )
             )
         return self

@@ -25,6 +25,9 @@ VIRTUAL_ROUTERS = 512
 GROUPS = 4
 """Groups that share no address told apart within one VRID on one segment."""
 
+LINKS = 16
+"""Interfaces of one node told apart that have one name in a capture."""
+
 SEGMENTS = 64
 """Groups of one VRID told apart on all the segments that a mirror port sees; many routers use one VRID on every VLAN."""
 
@@ -49,6 +52,8 @@ class Group:
     storms: Storms = field(default_factory=Storms)
     vlans: dict[tuple[str, str | None], tuple[int, ...]] = field(default_factory=dict)
     """By node and interface, the most VLAN tags that its adverts had there."""
+    links: dict[tuple[str, str | None], set[int]] = field(default_factory=dict)
+    """By the same, over which interfaces its adverts came where one name stands for several; 0 where the capture names none."""
 
     @property
     def deadline(self) -> int | None:
@@ -76,7 +81,23 @@ class Group:
         place = advert.node, advert.interface
         if len(advert.vlans) > len(self.vlans.get(place, ())) and len(self.vlans) < SEGMENTS:
             self.vlans[place] = advert.vlans
+        if advert.ifindex is not None and len(self.links) < SEGMENTS:
+            links = self.links.setdefault(place, set())
+            if len(links) < LINKS:
+                links.add(advert.ifindex)
         return self
+
+    def apart(self, other: Group) -> bool:
+        """Whether one tap showed this and another group on two segments: with other tags, or over other interfaces.
+
+        A tap may stand below VLAN interfaces, or at a mirror port. A bridge and its ports show a frame once each, so groups
+        on one segment have an interface in common there.
+        """
+        shared = [(links, other.links[place]) for place, links in self.links.items() if place in other.links]
+        if shared and all(mine.isdisjoint(its) for mine, its in shared):
+            return True
+        one, two = self.tracker.last, other.tracker.last
+        return one is not None and two is not None and one.node == two.node and one.vlans != two.vlans
 
     @property
     def patience(self) -> int:
@@ -102,9 +123,9 @@ class Groups:
         return self._groups[router]
 
     def beside(self, group: Group) -> list[Group]:
-        """The others of its virtual router, without those that a mirror port shows of other segments."""
+        """The others of its virtual router, without those that a tap showed of other segments."""
         others = (other for other in self._groups[group.tracker.virtual_router] if other is not group)
-        return [other for other in others if not _apart(group.tracker.last, other.tracker.last)]
+        return [other for other in others if not group.apart(other)]
 
     def only(self, advert: Advert) -> Group | None:
         """The group of an advert's virtual router, if there is one and no other."""
@@ -168,8 +189,3 @@ class Groups:
         if any(node == advert.node for (node, _), name in self._names.items() if name == key):
             return False
         return any(advert.router in group.tracker.tracks for group in self._groups[key])
-
-
-def _apart(one: Advert | None, other: Advert | None) -> bool:
-    """Whether a mirror port, or the device below VLAN interfaces, showed two adverts of different segments."""
-    return one is not None and other is not None and one.node == other.node and one.vlans != other.vlans

@@ -143,6 +143,7 @@ class Track:
             slipped=None,
             node=advert.node,
             captured=0 if advert.ident else self.copies.always(advert),
+            ifindex=advert.ifindex,
         )
 
     def _extend(self, run: Run, advert: Advert) -> Run:

@@ -70,6 +70,10 @@ class SourceState(enum.StrEnum):
     FAILED = "failed"
 
 
+UNNAMED = 0
+"""Stands for the interface in a capture of several that does not tell them apart; Linux numbers interfaces from 1."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advert:
     """A VRRP Advertisement that passed every check of ``wire.vrrp``."""
@@ -99,6 +103,8 @@ class Advert:
     outgoing: bool | None = None
     vlans: tuple[int, ...] = ()
     """VLAN identifiers of the frame, outermost first; empty where it had no tag, or the kernel took it off."""
+    ifindex: int | None = None
+    """Which of the node's interfaces, in a capture of several with one name (``any``); ``UNNAMED`` where that is not told."""
 
     @property
     def unicast(self) -> bool:

@@ -50,6 +50,8 @@ class Run:
     """Vantage point that saw it first."""
     captured: int = 0
     """How often its tap had captured each advert without identification before; 0 where that is not known, or not always."""
+    ifindex: int | None = None
+    """Of its first advert, as ``Advert.ifindex``."""
 
     @property
     def configuration(self) -> tuple[tuple[str, ...], int]:

@@ -7,6 +7,7 @@ What to do: give one of the groups another VRID, or use unicast peers. Routers d
 Not to be confused with: `partition` and `adverts_rejected` (members of one group, with the same addresses).
 """
 
+from observer.model.observations import UNNAMED
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.rejected import estranged
 from observer.rules.view import FlapView
@@ -31,6 +32,9 @@ def find(view: FlapView) -> Finding | str:
     if held is not None and any(run.authentication_group == held.authentication_group > 0 for run in view.foreign):
         change = "they share a password: one of them may only have been told of other addresses by now"
         return Finding(Cause.VRID_CONFLICT, Confidence.LIKELY, (ours, *evidence), (change,))
+    if any(run.ifindex == UNNAMED for run in view.foreign):
+        several = "a capture of all interfaces that does not name them (LINUX_SLL) shows two segments of a node as one"
+        return Finding(Cause.VRID_CONFLICT, Confidence.LIKELY, (ours, *evidence), (several,))
     if not _on_the_segment(view):
         mirror = "a mirror port that shows several segments without their VLAN tags looks the same"
         return Finding(Cause.VRID_CONFLICT, Confidence.LIKELY, (ours, *evidence), (mirror,))

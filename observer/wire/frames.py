@@ -149,6 +149,7 @@ class FrameDecoder:
             outgoing=outgoing,
             # Identifier 0 tags a priority, and no VLAN (IEEE 802.1Q 9.6).
             vlans=tuple(vlan for vlan in link.vlans if vlan),
+            ifindex=link.ifindex,
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from observer.model.observations import UNNAMED
 from observer.wire.errors import DecodeError, Reason
 
 ETHERTYPE_IPV4 = 0x0800
@@ -56,7 +57,7 @@ class Link:
     outgoing: bool | None = None
     """Sent by the capturing host itself; None where the link layer does not say."""
     ifindex: int | None = None
-    """Interface of the capturing host (LINUX_SLL2 only)."""
+    """Interface of the capturing host, where the capture may be of several: LINUX_SLL2 names it, LINUX_SLL does not."""
     vlans: tuple[int, ...] = ()
     """VLAN identifiers, outermost first."""
 
@@ -81,7 +82,7 @@ def link_layer(linktype: int, frame: bytes) -> Link:
             _need(frame, 16)
             ethertype, offset, vlans = _untagged(frame, _u16(frame, 14), 16)
             mac = frame[6:12] if _u16(frame, 4) == 6 else None
-            return Link(ethertype, offset, mac=mac, outgoing=_u16(frame, 0) == SLL_OUTGOING, vlans=vlans)
+            return Link(ethertype, offset, mac=mac, outgoing=_u16(frame, 0) == SLL_OUTGOING, ifindex=UNNAMED, vlans=vlans)
         case LinkType.LINUX_SLL2:
             _need(frame, 20)
             ethertype, offset, vlans = _untagged(frame, _u16(frame, 0), 20)

@@ -48,6 +48,33 @@ def test_groups_on_one_vlan_are_a_conflict(vlans):
     assert verdict(trace) == (Cause.VRID_CONFLICT, Confidence.CERTAIN)
 
 
+def over(first, second):
+    """Two groups as a capture of all interfaces of a node on both segments, or on one, shows them: each is captured on these."""
+    trace = Trace(interface="any")
+    trace.items.append(LinkChange(time=at(-0.4), node=trace.node, interface="any", up=True, initial=True))
+    for router, begin, links, addresses in ((A, 0, first, ("192.0.2.100",)), (B, 0.5, second, ("198.51.100.1",))):
+        one = Trace(interface="any").adverts(router, 100, begin, 40, addresses=addresses, ifindex=links[0])
+        for place, index in enumerate(links):
+            for item in one.items:
+                trace.items.append(replace(item, ifindex=index, time=item.time + place * 5_000))
+    return trace + Trace()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "confidence"),
+    [
+        pytest.param((2,), (3,), None, id="two segments of a node"),
+        pytest.param((2, 4), (3, 5), None, id="a bridge on each"),
+        pytest.param((2, 4), (3, 4), Confidence.CERTAIN, id="two ports of one bridge"),
+        pytest.param((2,), (2,), Confidence.CERTAIN, id="one segment"),
+        pytest.param((0,), (0,), Confidence.LIKELY, id="interfaces without names"),
+    ],
+)
+def test_groups_over_several_interfaces_of_one_capture(first, second, confidence):
+    found = [(flap.verdict.cause, flap.verdict.confidence) for flap in flaps(over(first, second))]
+    assert found == ([] if confidence is None else [(Cause.VRID_CONFLICT, confidence)])
+
+
 def test_groups_that_share_a_password_may_be_one_whose_addresses_change():
     trace = Trace().adverts(A, 100, 0, 40, authentication=1).address(-0.5, present=True, initial=True, address="192.0.2.100")
     trace += Trace().adverts(B, 100, 0.5, 40, addresses=("198.51.100.1",), authentication=1)

@@ -7,7 +7,7 @@ import struct
 import pytest
 from wire_building import LINKS, ROUTER_MAC, ah, decode, ethernet, ipv4, ipv6, sll, sll2, v2, v6
 
-from observer.model.observations import Advert
+from observer.model.observations import UNNAMED, Advert
 from observer.wire import ip
 from observer.wire.errors import DecodeError, Reason
 from observer.wire.links import ETHERTYPE_IPV4, ETHERTYPE_IPV6, LinkType, link_layer, supported
@@ -35,12 +35,20 @@ def test_what_cooked_captures_say():
     assert link_layer(LinkType.LINUX_SLL, sll(NETWORK, kind=4)).outgoing is True
     link = link_layer(LinkType.LINUX_SLL2, sll2(NETWORK, kind=4, ifindex=300))
     assert (link.outgoing, link.ifindex, link.mac) == (True, 300, ROUTER_MAC)
-    assert link_layer(LinkType.ETHERNET, ethernet(NETWORK)).outgoing is None
+    assert link_layer(LinkType.LINUX_SLL, sll(NETWORK)).ifindex == UNNAMED
+    assert (link := link_layer(LinkType.ETHERNET, ethernet(NETWORK))).outgoing is None
+    assert link.ifindex is None
 
 
 def test_link_layer_addresses_of_other_lengths_are_not_mac_addresses():
     assert link_layer(LinkType.LINUX_SLL, sll(NETWORK, mac=b"")).mac is None
     assert link_layer(LinkType.LINUX_SLL2, sll2(NETWORK, mac=bytes(8))).mac is None
+
+
+def test_an_advert_tells_its_interface_in_a_capture_of_several():
+    assert decode(sll2(ipv4(v2()), ifindex=300), LinkType.LINUX_SLL2).ifindex == 300
+    assert decode(sll(ipv4(v2())), LinkType.LINUX_SLL).ifindex == UNNAMED
+    assert decode(ethernet(ipv4(v2()))).ifindex is None
 
 
 def test_direction_of_the_source_goes_before_the_link_layers():
