@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from cases import snapped
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.layers.vrrp import VRRP
@@ -424,6 +425,15 @@ def test_a_capture_without_vrrp(capsys, tmp_path):
     assert "0 flaps" in out
     assert len(err) == 1
     assert f"no VRRP in {path}: 2 frames from 2026-11-18T11:06:40" in err[0]
+
+
+def test_adverts_captured_too_short(capsys, tmp_path, octets):
+    path = tmp_path / "short.pcap"
+    path.write_bytes(snapped(octets, 40))
+    status, out, err = call(capsys, "replay", path)
+    assert status == 0
+    assert "0 flaps" in out
+    assert re.search(r"short\.pcap: \d+ adverts were captured too short to be read, .* capture whole frames", err[0])
 
 
 def test_a_capture_of_no_frames(capsys, tmp_path):

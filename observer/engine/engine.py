@@ -322,6 +322,8 @@ class Engine:
         if since is None or claim.time - since < START:
             # Adverts that would explain it may not have been heard yet.
             return
+        if self._journal.unread(claim.time):
+            return
         held, new = self._groups.wandering(claim.address, interface)
         if new:
             self._traffic.follow([claim.address])

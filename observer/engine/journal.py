@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from observer.model.host import LogKind
+from observer.model.observations import CUT
 from observer.model.time import SECOND
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ AT_ONCE = SECOND // 10
 FAILED = 512
 """Adverts that failed a check, of all routers."""
 
+UNREAD = 300 * SECOND
+"""For so long after an advert that was captured too short VRRP may be behind what happens: adverts are at most 255 s apart."""
+
 
 class Journal:
     """What each node's keepalived logged lately."""
@@ -32,6 +36,8 @@ class Journal:
     def __init__(self) -> None:
         self._nodes: dict[str, deque[LogEvent]] = {}
         self._failed: deque[Malformed] = deque(maxlen=FAILED)
+        self._cut: int | None = None
+        """When an advert was seen last that the capture had cut short."""
 
     def logged(self, event: LogEvent) -> None:
         """A line of a node's log."""
@@ -61,9 +67,15 @@ class Journal:
         return active.pop() if len(active) == 1 else ""
 
     def failed(self, advert: Malformed) -> None:
-        """An advert of a known sender that failed a check."""
+        """An advert that failed a check."""
+        if advert.reason == CUT:
+            self._cut = advert.time
         if advert.router is not None:
             self._failed.append(advert)
+
+    def unread(self, time: int) -> bool:
+        """Whether there are adverts of which it is not known what they say, the capture having cut them short."""
+        return self._cut is not None and abs(time - self._cut) <= UNREAD
 
     def failures(self, vrid: int, begin: int, end: int) -> tuple[Malformed, ...]:
         """Adverts for a VRID (or for one that could not be read) that failed a check within a span."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from observer.engine.copies import Copies
 from observer.model.addresses import address_words
 from observer.model.time import MILLISECOND, SECOND
-from observer.rules.view import Run
+from observer.rules.view import HEARD, Run
 
 if TYPE_CHECKING:
     from observer.model.observations import Advert
@@ -35,8 +35,7 @@ RECENT = 4
 """Adverts that may still be copied by a slower tap."""
 
 NODES = 16
-HEARD = 64
-"""Nodes, and times of each, of which it is remembered when a router was heard there."""
+"""Nodes of which it is remembered when a router was heard there."""
 
 PEERS = 8
 """Unicast peers remembered of a router."""
@@ -93,7 +92,9 @@ class Track:
         if both and advert.time - last.time <= soon:
             # In migration a router sends each advert in both versions (RFC 5798 8.4).
             return True
-        return any(_same(advert, other) for other in self.recent if advert.time - other.time <= COPY)
+        # Without identification the next one, of which another tap heard only the one before, looks the same.
+        near = COPY if advert.ident else soon
+        return any(_same(advert, other) for other in self.recent if advert.time - other.time <= near)
 
     def peer(self, advert: Advert) -> None:
         """A copy of an advert heard already, sent to another peer."""

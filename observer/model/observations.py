@@ -70,6 +70,9 @@ class SourceState(enum.StrEnum):
     FAILED = "failed"
 
 
+CUT = "truncated"
+"""The ``reason`` of an advert that the capture cut short: ``wire.errors.Reason.TRUNCATED``, by the name that the engine knows."""
+
 UNNAMED = 0
 """Stands for the interface in a capture of several that does not tell them apart; Linux numbers interfaces from 1."""
 

@@ -29,6 +29,7 @@ LATE = 1.5
 STILL_HELD = SECOND
 """An address still there this long after another router took over was not removed: keepalived takes about 5 ms."""
 
+FORCED = "its node was not seen to live after that: a forced power-off kills every process first"
 BOOTED = "a node that lost its power, and has booted meanwhile, would look the same"
 
 
@@ -84,7 +85,10 @@ def find(view: FlapView) -> Finding | str | None:
         return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, refused), unsure)
     if view.left is not None and left_with(view, last):
         ended = f"the kernel of {last.router} left the group of VRRP: its last process that listened there had ended"
-        return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, Evidence(view.left, ended)), unsure)
+        left_group = Evidence(view.left, ended)
+        if not (holds or view.life.frames):
+            return Finding(Cause.DAEMON_KILLED, Confidence.LIKELY, (evidence, left_group), (*unsure, FORCED))
+        return Finding(Cause.DAEMON_KILLED, sure, (evidence, *holds, *alive, left_group), unsure)
     if view.left is not None:
         return f"its process left the group of VRRP {duration(view.left - last.last)} later only"
     if takes_adverts(view, last):

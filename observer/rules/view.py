@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from observer.model.time import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from observer.model.flaps import VirtualRouter
     from observer.model.host import HostSample, LogEvent, LogKind
     from observer.model.observations import AddressChange, Clock, LinkChange, Malformed, Neighbour
+
+HEARD = 64
+"""Times at most in each of ``FlapView.heard``: the latest at which a router was heard at a node."""
 
 SAME = SECOND // 10
 """An advert heard at two nodes within this, and within half an interval, is the same."""
@@ -229,8 +232,17 @@ class FlapView:
 
     def rounds_at(self, router: str, node: str, begin: int, end: int, interval: int) -> int:
         """The same without what a router in unicast sends to several peers at once, and without copies."""
-        times = sorted(time for time in self.heard.get(router, {}).get(node, ()) if begin <= time <= end)
-        return sum(1 for number, time in enumerate(times) if number == 0 or time - times[number - 1] > interval // 4)
+        return rounds((time for time in self.heard.get(router, {}).get(node, ()) if begin <= time <= end), interval)
+
+    def heard_whole(self, run: Run, intervals: int) -> bool:
+        """Whether one tap alone heard all that several did of a run's last intervals: what all miss at once is not told."""
+        heard = self.heard.get(run.router, {})
+        if len(heard) < 2:
+            return True
+        known = [min(times) for times in heard.values() if len(times) >= HEARD]
+        begin, end = max([run.first, run.last - intervals * run.interval, *known]), run.last + run.interval // 4
+        together = rounds((time for times in heard.values() for time in times if begin <= time <= end), run.interval)
+        return any(self.rounds_at(run.router, node, begin, end, run.interval) >= together for node in heard)
 
     def preceding(self, run: Run) -> Run | None:
         """The same router's run before a run."""
@@ -358,3 +370,9 @@ class FlapView:
             if run.first > last.last and run.priority > 0:
                 return run
         return None
+
+
+def rounds(times: Iterable[int], interval: int) -> int:
+    """How many times there are, those of one moment counted once."""
+    ordered = sorted(times)
+    return sum(1 for number, time in enumerate(ordered) if number == 0 or time - ordered[number - 1] > interval // 4)

@@ -197,6 +197,7 @@ class Capture:
             interface=frame.interface,
             linktype=linktype,
             frame=frame.octets,
+            original_length=frame.length,
             outgoing=frame.outgoing,
         )
         if observation is not None:

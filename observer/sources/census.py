@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from observer.model.observations import Advert, Malformed, Neighbour
+from observer.model.observations import CUT, Advert, Malformed, Neighbour
 from observer.model.segments import TcpSegments
 from observer.model.time import SECOND, duration, rfc3339
 from observer.sources.merge import HOLD_BACK
@@ -29,6 +29,8 @@ class Census:
     frames: int = 0
     adverts: int = 0
     malformed: int = 0
+    cut: int = 0
+    """Of these, adverts that were captured too short."""
     neighbours: int = 0
     segments: int = 0
     truncated: int = 0
@@ -76,6 +78,11 @@ class Census:
         if self.unsupported:
             kinds = ", ".join(str(number) for number in sorted(self.unsupported))
             yield f"{self.path}: frames of link type {kinds} were left out"
+        if self.cut:
+            yield (
+                f"{self.path}: {self.cut} adverts were captured too short to be read, and what their routers did is not told;"
+                " capture whole frames (tcpdump -s 0)"
+            )
         if self.truncated:
             yield f"{self.path}: {self.truncated} TCP frames were captured too short"
         if self.untimed:
@@ -125,6 +132,7 @@ class Census:
                 self.adverts += 1
             case Malformed():
                 self.malformed += 1
+                self.cut += observation.reason == CUT
             case Neighbour():
                 self.neighbours += 1
             case _:

@@ -86,3 +86,12 @@ def test_a_question_that_two_nodes_capture_is_asked_once():
     other = Trace("m2").ask(C, A, 24.000_05)
     (flap,) = flaps(silent(24) + other)
     assert flap.verdict.warranted is Warranted.UNKNOWN
+
+
+@pytest.mark.parametrize("interval", [0.03, 0.1, 0.2, 1.0])
+def test_what_one_tap_missed_and_another_heard_is_no_copy_of_the_advert_before(interval):
+    """In IPv6 adverts have no number to tell them by, and several are sent in the time in which a slow tap may bring a copy."""
+    taps = [Trace(version=3, family=Family.IPV6, interval=interval, node=node) for node in ("m1", "m2")]
+    for number in range(80):
+        taps[number % 5 > 0].advert(A6, 100, number * interval)
+    assert flaps(taps[0] + taps[1]) == []

@@ -8,7 +8,17 @@ import pytest
 from traces import A6, B6, C6, A, B, C, Trace, at, flaps, mac
 
 from observer.model.host import LogEvent, LogKind
-from observer.model.observations import Family, GroupLeft, LinkChange, Malformed, Neighbour, NeighbourKind, Refused, SourceState
+from observer.model.observations import (
+    CUT,
+    Family,
+    GroupLeft,
+    LinkChange,
+    Malformed,
+    Neighbour,
+    NeighbourKind,
+    Refused,
+    SourceState,
+)
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.rules.rejected import OF_THE_SENDER
 from observer.wire.errors import Reason
@@ -275,8 +285,17 @@ def left(trace, router, when):
     return trace
 
 
-def test_a_kernel_that_leaves_the_group_tells_of_a_process_that_ended():
-    assert verdict(left(talking(silent(), A, 0, 40), A, 19.4)) == (Cause.DAEMON_KILLED, Confidence.CERTAIN)
+@pytest.mark.parametrize(
+    ("begin", "end", "told"),
+    [
+        pytest.param(0, 40, (Cause.DAEMON_KILLED, Confidence.CERTAIN), id="its node lives on"),
+        pytest.param(0, 0, (Cause.DAEMON_KILLED, Confidence.LIKELY), id="its node is never seen"),
+        pytest.param(0, 19.4, (Cause.UNEXPLAINED, Confidence.POSSIBLE), id="its node is missed"),
+    ],
+)
+def test_a_kernel_that_leaves_the_group_tells_of_a_process_that_ended(begin, end, told):
+    """For certain of keepalived alone where the node lives on: a forced power-off kills every process first."""
+    assert verdict(left(talking(silent(), A, begin, end), A, 19.4)) == told
 
 
 @pytest.mark.parametrize(("router", "when"), [(A, 12.0), (B, 19.4)], ids=["long before", "another router's"])
@@ -372,6 +391,16 @@ def test_an_address_with_no_vrrp_moves_from_one_steady_announcer_to_another():
     assert (flap.verdict.cause, flap.verdict.warranted) == (Cause.MOVED_OUTSIDE_VRRP, Warranted.UNKNOWN)
     # Routers that advertise to each other in unicast leave no more than this where neither of them observes.
     assert flap.verdict.confidence is Confidence.POSSIBLE
+
+
+@pytest.mark.parametrize(("reason", "told"), [(CUT, 0), ("checksum", 1)])
+def test_adverts_that_were_captured_too_short_may_be_behind_a_move(reason, told):
+    """A snap length of 128 octets cuts an advert of more than 20 addresses."""
+    trace = Trace().source(-10)
+    for number in range(10):
+        trace.items += [announced(number * 2, mac(A)), announced(20.5 + number * 2, mac(B))]
+        trace.items.append(Malformed(time=at(number * 2 + 0.5), node="m1", interface="eth0", reason=reason, router=A, vrid=51))
+    assert len(flaps(trace)) == told
 
 
 @pytest.mark.parametrize(("holder", "begin", "end"), [(A, -0.5, 20.4), (B, 20.4, None)], ids=["the former", "the new one"])
@@ -1001,7 +1030,26 @@ def test_a_kill_is_not_certain_where_adverts_without_a_number_are_lost(lost, con
     for number in range(20):
         trace.advert(A6, 65, number, heard=number not in lost)
     trace.adverts(B6, 60, 19 + 3 + 196 / 256, 30)
-    assert verdict(left(trace, A6, 19.5)) == (Cause.DAEMON_KILLED, confidence)
+    assert verdict(left(talking(trace, A6, 0, 40), A6, 19.5)) == (Cause.DAEMON_KILLED, confidence)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "confidence"),
+    [
+        pytest.param((5,), (9,), Confidence.LIKELY, id="each loses another"),
+        pytest.param((5, 9), (), Confidence.CERTAIN, id="one loses none"),
+        pytest.param((5, 19), (3, 9), Confidence.LIKELY, id="the last one as well"),
+    ],
+)
+def test_two_taps_that_lose_adverts_may_both_have_lost_the_resignation(first, second, confidence):
+    """Together they heard every advert, so nothing seems to be missing."""
+    both = Trace(version=3, family=Family.IPV6)
+    for node, lost in (("m1", first), ("m2", second)):
+        trace = Trace(version=3, family=Family.IPV6, node=node)
+        for number in range(20):
+            trace.advert(A6, 65, number, heard=number not in lost)
+        both = both + trace.adverts(B6, 60, 19 + 3 + 196 / 256, 30)
+    assert verdict(left(talking(both, A6, 0, 40), A6, 19.5)) == (Cause.DAEMON_KILLED, confidence)
 
 
 def all_down(begin, *, resigned=True, anew=True):

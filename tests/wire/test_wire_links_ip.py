@@ -7,7 +7,7 @@ import struct
 import pytest
 from wire_building import LINKS, ROUTER_MAC, ah, decode, ethernet, ipv4, ipv6, sll, sll2, v2, v6
 
-from observer.model.observations import UNNAMED, Advert
+from observer.model.observations import CUT, UNNAMED, Advert
 from observer.wire import ip
 from observer.wire.errors import DecodeError, Reason
 from observer.wire.links import ETHERTYPE_IPV4, ETHERTYPE_IPV6, LinkType, link_layer, supported
@@ -64,6 +64,7 @@ def test_every_cut_within_the_link_layer_is_truncated(name):
         with pytest.raises(DecodeError) as error:
             link_layer(linktype, build(NETWORK)[:length])
         assert error.value.reason is Reason.TRUNCATED
+        assert error.value.reason == CUT
 
 
 def test_unsupported_link_types_are_known_beforehand():
