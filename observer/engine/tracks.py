@@ -94,7 +94,9 @@ class Track:
             return True
         # Without identification the next one, of which another tap heard only the one before, looks the same.
         near = COPY if advert.ident else soon
-        return any(_same(advert, other) for other in self.recent if advert.time - other.time <= near)
+        # A tap that captured each of those before once does not begin to copy with this one.
+        at_once = 0 if self.copies.always(advert) == 1 else AT_ONCE
+        return any(_same(advert, other, at_once) for other in self.recent if advert.time - other.time <= near)
 
     def peer(self, advert: Advert) -> None:
         """A copy of an advert heard already, sent to another peer."""
@@ -209,11 +211,11 @@ def on_schedule(run: Run, time: int) -> bool:
     return min(late, run.interval - late) <= max(run.interval // 25, 4 * MILLISECOND) and time - run.last > run.interval // 2
 
 
-def _same(advert: Advert, other: Advert) -> bool:
+def _same(advert: Advert, other: Advert, at_once: int) -> bool:
     if advert.priority != other.priority:
         return False
     if advert.ident:
         return advert.ident == other.ident
-    # Without identification, two at once at one tap are one frame captured twice: a FAULT's two are 0.5 ms apart.
+    # Without identification, two at once at one tap are one frame captured twice: a FAULT's two are mostly 0.5 ms apart.
     elsewhere = (advert.node, advert.interface) != (other.node, other.interface)
-    return elsewhere or advert.time - other.time <= AT_ONCE
+    return elsewhere or advert.time - other.time <= at_once

@@ -80,8 +80,8 @@ def find(view: FlapView) -> Finding | str:
     if idle and (fallen or not complete(view, held)):
         unseen = f"adverts were lost, or {held.router} had outranked it before: that its priority fell is not excluded"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (unseen,))
-    if idle and view.taken_over - view.observed_since <= active_down_interval(takeover) + 2 * held.interval:
-        begun = f"the observation began so late that the priority of {held.router} may have fallen right before it"
+    if idle and view.taken_over - _known_since(view) <= active_down_interval(takeover) + 2 * held.interval:
+        begun = f"so little was heard before that the priority of {held.router} may have fallen, or both have started, right then"
         return Finding(Cause.PREEMPTED, Confidence.LIKELY, tuple(sorted(evidence)), (begun,))
     if idle:
         return Finding(Cause.PREEMPTED, Confidence.CERTAIN, tuple(sorted(evidence)))
@@ -94,6 +94,12 @@ def find(view: FlapView) -> Finding | str:
         tuple(sorted(evidence)),
         (f"whether {takeover.router} advertised elsewhere before (a partition that healed) was not seen",),
     )
+
+
+def _known_since(view: FlapView) -> int:
+    """From when on something is known of the virtual router: adverts were heard, and not only listened for."""
+    first = (run.first for runs in view.runs.values() for run in runs)
+    return max(view.observed_since, min(first, default=view.time))
 
 
 def _went_on(view: FlapView, held: Run) -> Run | None:

@@ -41,6 +41,15 @@ def test_one_of_two_resignations_is_no_copy_where_nothing_before_was_captured_tw
     assert verdict(given_up(2)) == (Cause.CHECK_FAILED, Confidence.CERTAIN)
 
 
+@pytest.mark.parametrize(("before", "cause"), [(20, Cause.CHECK_FAILED), (3, Cause.STOPPED)], ids=["of many", "of few"])
+def test_two_resignations_at_once_are_no_copies_either(before, cause):
+    """keepalived was seen to send those of a FAULT 0.1 ms apart."""
+    trace = Trace(**SIX).adverts(A6, 100, 0, before)
+    for behind in (0, 0.0001):
+        trace.advert(A6, 0, before - 0.6 + behind)
+    assert verdict(trace.adverts(B6, 90, before + 0.05, 30))[0] is cause
+
+
 @pytest.mark.parametrize(
     "trace",
     [

@@ -182,3 +182,10 @@ def test_what_was_heard_around_a_flap_is_not_forgotten_before_it_is_closed():
     trace.adverts(A, 100, 0, 1000).adverts(B, 100, 20.05, 60)
     (flap, *_) = flaps(trace)
     assert flap.verdict.cause is Cause.RECEIVER_DEAF
+
+
+@pytest.mark.parametrize(("heard", "confidence"), [(3, LIKELY), (20, CERTAIN)])
+def test_a_better_router_soon_after_the_first_advert_ever_heard(heard, confidence):
+    """However long there was nothing to hear: the adverts at a higher priority were lost, or all have just started."""
+    trace = Trace().source(-60).adverts(A, 90, 0, heard).restart(B).adverts(B, 110, heard - 0.6, 40)
+    assert verdict(trace) == (Cause.PREEMPTED, confidence)
