@@ -319,10 +319,8 @@ class Engine:
         if groups or (moved := self._outsiders.moved(claim)) is None:
             return
         since = self.coverage.since()
-        if since is None or claim.time - since < START:
-            # Adverts that would explain it may not have been heard yet.
-            return
-        if self._journal.unread(claim.time):
+        if since is None or claim.time - since < START or self._journal.unread(claim.time):
+            # Adverts that would explain it may not have been heard yet, or not be readable.
             return
         held, new = self._groups.wandering(claim.address, interface)
         if new:

@@ -53,7 +53,7 @@ class Group:
     vlans: dict[tuple[str, str | None], tuple[int, ...]] = field(default_factory=dict)
     """By node and interface, the most VLAN tags that its adverts had there."""
     links: dict[tuple[str, str | None], set[int]] = field(default_factory=dict)
-    """By the same, over which interfaces its adverts came where one name stands for several; 0 where the capture names none."""
+    """By the same, over which interfaces its adverts came where one name stands for several (see ``Advert.ifindex``)."""
 
     @property
     def deadline(self) -> int | None:

@@ -75,7 +75,7 @@ class Journal:
 
     def unread(self, time: int) -> bool:
         """Whether there are adverts of which it is not known what they say, the capture having cut them short."""
-        return self._cut is not None and abs(time - self._cut) <= UNREAD
+        return self._cut is not None and time - self._cut <= UNREAD
 
     def failures(self, vrid: int, begin: int, end: int) -> tuple[Malformed, ...]:
         """Adverts for a VRID (or for one that could not be read) that failed a check within a span."""

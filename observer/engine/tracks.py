@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from observer.engine.copies import Copies
 from observer.model.addresses import address_words
 from observer.model.time import MILLISECOND, SECOND
-from observer.rules.view import HEARD, Run
+from observer.rules.view import Run
 
 if TYPE_CHECKING:
     from observer.model.observations import Advert
@@ -35,7 +35,8 @@ RECENT = 4
 """Adverts that may still be copied by a slower tap."""
 
 NODES = 16
-"""Nodes of which it is remembered when a router was heard there."""
+HEARD = 64
+"""Nodes, and times of each, of which it is remembered when a router was heard there."""
 
 PEERS = 8
 """Unicast peers remembered of a router."""

@@ -11,6 +11,8 @@ class LogKind(enum.StrEnum):
 
     ENTERED_ACTIVE = "entered_active"
     ENTERED_BACKUP = "entered_backup"
+    BEGAN_AS_BACKUP = "began_as_backup"
+    """The process has just started."""
     ENTERED_FAULT = "entered_fault"
     ADVERTISEMENT_TIMEOUT = "advertisement_timeout"
     """Active_Down_Interval (or Skew_Time after a priority 0) passed without an accepted advert."""

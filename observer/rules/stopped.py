@@ -20,10 +20,6 @@ RESTART = 15 * SECOND
 """A new process that is Active within this was started by whoever stopped the old one, and not to mend what came before."""
 
 
-STARTED = "(init)"
-"""What keepalived adds to its state where it has just started."""
-
-
 def find(view: FlapView) -> Finding | str:
     """An orderly stop as the cause, or why not."""
     resignation = view.resignation
@@ -60,7 +56,7 @@ def find(view: FlapView) -> Finding | str:
         evidence.append(Evidence(stopping.time, f"its log says: {stopping.detail}", stopping.node))
         return Finding(Cause.STOPPED, Confidence.CERTAIN, tuple(evidence))
     entered = view.logged(LogKind.ENTERED_BACKUP, begin=resignation.first - SECOND, end=resignation.last + SECOND)
-    if entered is not None and not entered.detail.endswith(STARTED):
+    if entered is not None:
         return f"its log says: {entered.detail}; one that is stopped ends without"
     if view.life.refused_vrrp and view.life.first_refused is not None:
         evidence.append(

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from observer.model.host import HostSample, LogEvent, LogKind
     from observer.model.observations import AddressChange, Clock, LinkChange, Malformed, Neighbour
 
-HEARD = 64
-"""Times at most in each of ``FlapView.heard``: the latest at which a router was heard at a node."""
-
 SAME = SECOND // 10
 """An advert heard at two nodes within this, and within half an interval, is the same."""
 
@@ -239,8 +236,7 @@ class FlapView:
         heard = self.heard.get(run.router, {})
         if len(heard) < 2:
             return True
-        known = [min(times) for times in heard.values() if len(times) >= HEARD]
-        begin, end = max([run.first, run.last - intervals * run.interval, *known]), run.last + run.interval // 4
+        begin, end = max(run.first, run.last - intervals * run.interval), run.last + run.interval // 4
         together = rounds((time for times in heard.values() for time in times if begin <= time <= end), run.interval)
         return any(self.rounds_at(run.router, node, begin, end, run.interval) >= together for node in heard)
 

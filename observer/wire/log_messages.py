@@ -55,7 +55,8 @@ _OUTCOMES = rf"(?: \((?:exited with status (?P<status>{_NUMBER})|due to signal {
 
 _FORMS = (
     _form("Entering MASTER", rf"{_INSTANCE}Entering MASTER STATE", LogKind.ENTERED_ACTIVE),
-    _form("Entering BACKUP", rf"{_INSTANCE}Entering BACKUP STATE(?: \(init\))?", LogKind.ENTERED_BACKUP),
+    _form("(init)", rf"{_INSTANCE}Entering BACKUP STATE \(init\)", LogKind.BEGAN_AS_BACKUP),
+    _form("Entering BACKUP", rf"{_INSTANCE}Entering BACKUP STATE", LogKind.ENTERED_BACKUP),
     _form("Entering FAULT", rf"{_INSTANCE}Entering FAULT STATE(?: \(init\))?", LogKind.ENTERED_FAULT),
     _form(
         "entering FAULT",

@@ -18,8 +18,8 @@ OURS, OTHERS = "VI_1", "VI_2"
 CERTAIN, LIKELY, POSSIBLE = Confidence.CERTAIN, Confidence.LIKELY, Confidence.POSSIBLE
 
 
-def line(when, kind, *, node="m1", detail="as it says", **fields):
-    return LogEvent(time=at(when), node=node, kind=kind, detail=detail, **fields)
+def line(when, kind, *, node="m1", **fields):
+    return LogEvent(time=at(when), node=node, kind=kind, detail="as it says", **fields)
 
 
 def here(router=A, **setting):
@@ -179,17 +179,13 @@ def test_a_reload_takes_a_virtual_router_away_with_one_resignation(lines, expect
     assert verdicts(logged(stops(), *lines)) == [expected]
 
 
-def backup(when, started=""):
-    return line(when, LogKind.ENTERED_BACKUP, detail=f"(VI_1) Entering BACKUP STATE{started}", instance=OURS)
-
-
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ((backup(19.4),), (Cause.UNEXPLAINED, POSSIBLE)),
-        ((backup(19.4, " (init)"),), (Cause.STOPPED, LIKELY)),
-        ((backup(12),), (Cause.STOPPED, LIKELY)),
-        ((STOPPING, backup(19.6)), (Cause.STOPPED, CERTAIN)),
+        ((line(19.4, LogKind.ENTERED_BACKUP),), (Cause.UNEXPLAINED, POSSIBLE)),
+        ((line(19.4, LogKind.BEGAN_AS_BACKUP),), (Cause.STOPPED, LIKELY)),
+        ((line(12, LogKind.ENTERED_BACKUP),), (Cause.STOPPED, LIKELY)),
+        ((STOPPING, line(19.6, LogKind.ENTERED_BACKUP)), (Cause.STOPPED, CERTAIN)),
     ],
     ids=["at once", "it has just started", "long before", "and it stopped"],
 )

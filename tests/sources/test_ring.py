@@ -23,6 +23,7 @@ import observer.sources.ring as ring_module
 from observer.model.observations import Advert, FramesLost, Neighbour, SourceChange, SourceState
 from observer.model.segments import Tcp, TcpSegments
 from observer.sources.capture import Capture
+from observer.sources.packet_socket import Frame
 from observer.sources.ring_blocks import FEW, KEPT, read_block
 
 SIZE = 1 << 14
@@ -200,6 +201,14 @@ def test_a_block_is_split_by_interface_and_tagged_frames_are_another_interfaces(
         wanted = [number for number in range(60) if number % 3 == rest and number % 5]
         assert (batch.destination_ports - 20000).tolist() == wanted
         assert batch.times.tolist() == [NOW * 10**9 + number for number in wanted]
+
+
+@pytest.mark.parametrize(("length", "reason"), [(40, "ip_header"), (54, "truncated")], ids=["as sent", "cut by the capture"])
+def test_a_short_advert_is_cut_only_if_it_was_longer_on_the_wire(length, reason):
+    got = []
+    frame = ethernet(ipv4(v2()))[:40]
+    Capture("m0", got.append, lambda _: True)._rare(Frame(frame, NOW, "eth0", 1, outgoing=False, length=length))
+    assert [malformed.reason for malformed in got] == [reason]
 
 
 # The kernel's blocks

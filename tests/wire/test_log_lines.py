@@ -196,7 +196,7 @@ K = LogKind
 MESSAGES = {
     "(VI_1) Entering MASTER STATE": Message(K.ENTERED_ACTIVE, "", instance="VI_1"),
     "(VI_1) Entering BACKUP STATE": Message(K.ENTERED_BACKUP, "", instance="VI_1"),
-    "(VI_1) Entering BACKUP STATE (init)": Message(K.ENTERED_BACKUP, "", instance="VI_1"),
+    "(VI_1) Entering BACKUP STATE (init)": Message(K.BEGAN_AS_BACKUP, "", instance="VI_1"),
     "(VI_1) Entering FAULT STATE": Message(K.ENTERED_FAULT, "", instance="VI_1"),
     "(VI_1) Entering FAULT STATE (init)": Message(K.ENTERED_FAULT, "", instance="VI_1"),
     "(VI_1): entering FAULT state due to script chk": Message(K.ENTERED_FAULT, "", instance="VI_1", check="chk"),
