@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import MASTERS, OPENSHIFT_ORIGINAL, PLAIN_V6, Lab, missing, netns
+from lab.setting import mac
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,17 @@ def test_one_holder_clients_served_and_a_stop_moves_the_address(lab: Lab) -> Non
     events = [json.loads(line)["event"] for line in (lab.out / "truth.jsonl").read_text().splitlines()]
     assert "holders" in events
     assert (lab.out / f"{heir}.pcap").stat().st_size > 1000
+
+
+def test_of_a_node_without_power_even_the_mirror_port_hears_nothing(lab: Lab) -> None:
+    """A kernel whose processes are killed closes their connections; one without power does not."""
+    lab.start(clients=20)
+    owner = lab.holder()
+    lab.node(owner).lose()
+    lab.wait_move(owner)
+    expression = f"ether src {mac(owner)} and src host {lab.setting.vip} and tcp[tcpflags] & (tcp-fin|tcp-rst) != 0"
+    closing = subprocess.run(["tcpdump", "-nr", lab.out / "span.pcap", expression], capture_output=True, text=True, check=True)
+    assert closing.stdout == ""
 
 
 def test_nothing_is_left_after_exit_nor_after_an_error() -> None:
