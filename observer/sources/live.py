@@ -34,7 +34,7 @@ SEGMENT = 72
 FRAME = 192
 """128 octets and four columns."""
 
-REST = 0.05
+REST = 0.1
 """Seconds for which what is due waits for what is due next: a turn costs as much for one observation as for some, and more than
 they do. No verdict waits for it, for another router may contest an election for longer (``engine.flaps``)."""
 

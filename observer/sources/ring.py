@@ -1,7 +1,6 @@
 """A memory-mapped ring on a packet socket (TPACKET_V3, packet(7)): many frames for one wake-up, none copied by a system call.
 
-Blocks are taken in the kernel's order, read by ``ring_blocks`` and handed back when their segments are out. What the frames mean
-is ``wire.tcp``'s.
+Blocks are taken in the kernel's order, and handed back when what they hold was read, which is for ``ring_blocks``.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from observer.sources.ring_blocks import STATUS_AT, read_block
+from observer.sources.ring_blocks import STATUS_AT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from observer.sources.ring_blocks import Block
+    from observer.sources.ring_blocks import Octets
 
 BLOCK: Final = 1 << 20
 """Octets of a block: 7,700 resets, enough for arrays to be fast, few enough for the processor's cache."""
@@ -65,12 +64,12 @@ class Ring:
         """Whether a block waits; the socket is readable then."""
         return bool(self._status[self._next] & _USER)
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[Octets]:
         """Blocks that are ready now, at most all of the ring; each is the kernel's again when the next one is asked for."""
         for _ in range(BLOCKS):
             if not self.ready:
                 return
-            yield read_block(self._octets[self._next])
+            yield self._octets[self._next]
             self._status[self._next] = 0
             self._next = (self._next + 1) % BLOCKS
 

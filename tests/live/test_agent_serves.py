@@ -12,7 +12,6 @@ import subprocess
 import time
 import urllib.request
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -174,13 +173,12 @@ def test_a_terminal_that_hangs_up_ends_it(tmp_path):
         ear.bind(str(tmp_path / "notify"))
         ear.settimeout(NOTIFY)
         process = subprocess.Popen(
-            [PROGRAM, "run", "--listen", ""],
+            # Where the tests run under nohup it is ignored, which their children inherit.
+            ["env", "--default-signal=HUP", PROGRAM, "run", "--listen", ""],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
-            # Where the tests run under nohup it is ignored, which their children inherit.
-            preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
         )
         try:
             assert ear.recv(4096) == b"READY=1"

@@ -89,6 +89,18 @@ def test_small_changes_of_what_always_changes_are_not_new():
     assert [each.established for each in samples(told)] == [100, 200]
 
 
+def test_a_process_that_works_is_no_trouble_and_one_that_is_stopped_is():
+    """Seen while it runs, or waits for a disk: a busy proxy would make every look one of many."""
+    seen = [{"running": 2, "states": states} for states in ("SS", "RS", "SR", "SD", "IS", "SS", "ST")]
+    look = Stub(*seen, name="process")
+    host, clock, told = built(look)
+    turns(host, clock, 5.5)
+    assert len(look.times) == 6
+    assert [each.states for each in samples(told)] == ["SS"]
+    turns(host, clock, 3)
+    assert [each.states for each in samples(told)] == ["SS", "ST", "ST", "ST"]
+
+
 def test_in_trouble_the_looks_come_at_once_and_everything_is_told():
     look, slow = Stub(0), Stub(0, name="redirect", interval=60.0)
     host, clock, told = built(look, slow)

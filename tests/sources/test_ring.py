@@ -7,7 +7,7 @@ import queue
 import struct
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from observer.model.observations import Advert, FramesLost, Neighbour, SourceCha
 from observer.model.segments import Tcp, TcpSegments
 from observer.sources.capture import Capture
 from observer.sources.packet_socket import Frame
-from observer.sources.ring_blocks import FEW, KEPT, read_block
+from observer.sources.ring_blocks import FEW, KEPT, read_block, read_few
 
 SIZE = 1 << 14
 NOW = 1_700_000_000
@@ -125,6 +125,20 @@ def test_every_frame_of_a_block_is_read(frames, stale):
     assert seen(read.copied()) == expected(frames)
 
 
+def placed(read):
+    """The frames of a block as ``read_few`` has them."""
+    columns = (read.offsets, read.lengths, read.times, read.interfaces, read.hardware, read.tagged)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@how(max_examples=150, deadline=None)
+@given(FRAMES, st.integers(0, 255))
+def test_a_few_frames_are_read_one_by_one_as_well(frames, stale):
+    size = max(SIZE, (48 + sum(frame.step for frame in frames) + 4095) & ~4095)
+    octets = block(frames, size, stale)
+    assert read_few(octets) == (placed(read_block(octets)) if len(frames) <= FEW else None)
+
+
 def test_frames_up_to_the_very_end_of_a_block():
     """The copy of a frame is longer than what is left of the block."""
     for octets in (54, 128, 130):
@@ -169,6 +183,7 @@ def test_no_block_leads_outside_of_it(changes, frames):
         # Near the beginning, where all headers are.
         words[at % (at % 200 + 4) if at % 2 else at] = value
     read = read_block(octets)
+    assert read_few(octets) in (None, placed(read))
     assert len(read) <= SIZE // 64
     assert (read.offsets >= 0).all()
     assert (read.offsets + read.lengths <= SIZE).all()
@@ -184,21 +199,27 @@ def test_a_descriptor_that_lies(count, first, used):
     octets = block(SOUND).copy()
     octets.view(np.uint32)[3:6] = count, first, used
     assert len(read_block(octets)) <= len(SOUND)
+    assert len(read_few(octets) or []) <= len(SOUND)
 
 
-def test_a_block_is_split_by_interface_and_tagged_frames_are_another_interfaces(monkeypatch):
+@pytest.mark.parametrize("count", [FEW, FEW + 28], ids=["few", "many"])
+@pytest.mark.parametrize("usual", [True, False], ids=["usual", "one with a tag of its own"])
+def test_a_block_is_split_by_interface_and_tagged_frames_are_another_interfaces(monkeypatch, count, usual):
     names = {3: "eth0", 4: "eth1", 5: "veth9"}
     monkeypatch.setattr(capture_module.socket, "if_indextoname", names.__getitem__)
     frames = [
         Put(flood.tcp(number, Tcp.RST), nano=number, ifindex=3 + number % 3, status=17 if number % 5 == 0 else 1)
-        for number in range(60)
+        for number in range(count)
     ]
+    if not usual:
+        octets = frames[3].octets
+        frames[3] = replace(frames[3], octets=octets[:12] + b"\x81\x00\x00\x07" + octets[12:])
     got = []
     capture = Capture("m0", got.append, lambda name: name != "veth9")
-    capture._segments(read_block(block(frames)), capture_module._interface)
+    capture._block(block(frames))
     assert [(batch.interface, batch.source_ports[0]) for batch in got] == [("eth0", 6443), ("eth1", 6443)]
     for batch, rest in zip(got, (0, 1), strict=True):
-        wanted = [number for number in range(60) if number % 3 == rest and number % 5]
+        wanted = [number for number in range(count) if number % 3 == rest and number % 5]
         assert (batch.destination_ports - 20000).tolist() == wanted
         assert batch.times.tolist() == [NOW * 10**9 + number for number in wanted]
 

@@ -169,16 +169,21 @@ class Host:
 
 
 def coarse(sample: HostSample) -> HostSample:
-    """A sample without what always changes a little: numbers of connections by their magnitude, shares in twentieths."""
+    """A sample without what always changes a little: states of work, connections by magnitude, shares in twentieths."""
     return replace(
         sample,
         time=0,
+        states=sample.states and sample.states.translate(_AT_WORK),
         established=_magnitude(sample.established),
         sending=_magnitude(sample.sending),
         pressure_cpu=_twentieths(sample.pressure_cpu),
         pressure_io=_twentieths(sample.pressure_io),
         pressure_memory=_twentieths(sample.pressure_memory),
     )
+
+
+_AT_WORK = str.maketrans("RDI", "SSS")
+"""Process states (proc(5)) between which whatever works changes all the time: it runs, waits for a disk, idles, or sleeps."""
 
 
 def _magnitude(number: int | None) -> int | None:
