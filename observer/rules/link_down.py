@@ -1,6 +1,7 @@
 """The interface of the former router went down.
 
-On the node: the kernel reports the link down, or without carrier. Elsewhere: silence.
+On the node: the kernel reports the link down, or without carrier. Elsewhere: silence. Where keepalived does not see it (a bridge
+above the link, `dont_track_primary`): adverts that are numbered, and that the node's own capture lacks like everything else.
 
 What to do: look at the cable, the switch port, the bond, and who changed the interface.
 
@@ -15,7 +16,7 @@ from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import restarted, unheard
 from observer.rules.resignation import waited
-from observer.rules.silence import fell_silent, vanished
+from observer.rules.silence import fell_silent, never_left, vanished
 from observer.rules.view import FlapView, Run
 
 WRITTEN = SECOND // 10
@@ -49,7 +50,7 @@ def find(view: FlapView) -> Finding | str | None:
         which = f"whether {held.router} advertises on {logged.subject} was not seen"
         return Finding(Cause.LINK_DOWN, Confidence.LIKELY, (last, said), (which,))
     if node is None:
-        return _from_elsewhere(view, last)
+        return _without_carrier(view, last) or _from_elsewhere(view, last)
     for change in view.link_changes:
         if change.node != node or change.up or change.initial or not _its_own(view, held, change):
             continue
@@ -60,7 +61,7 @@ def find(view: FlapView) -> Finding | str | None:
                 stayed = f"{above}, with the same MAC address, stayed up: another link of a bond may have carried the adverts"
                 return Finding(Cause.LINK_DOWN, Confidence.LIKELY, (last, down), (stayed,))
             return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, down))
-    return f"no link of {node} that carries its adverts went down"
+    return _without_carrier(view, last) or f"no link of {node} that carries its adverts went down"
 
 
 def _interfaces(view: FlapView, node: str | None) -> set[str] | None:
@@ -71,6 +72,14 @@ def _interfaces(view: FlapView, node: str | None) -> set[str] | None:
         return None
     virtual = {change.interface for change in view.link_changes if change.node == node and _virtual(change)}
     return {name for name in found if name is not None} - virtual
+
+
+def _without_carrier(view: FlapView, last: Evidence) -> Finding | None:
+    """The former router numbered adverts that its own node's capture lacks, for no link took them: perhaps one below a bridge."""
+    held, back = view.last_before, view.came_back
+    if held is None or back is None or view.current == view.former or (kept := never_left(view, held, back)) is None:
+        return None
+    return Finding(Cause.LINK_DOWN, Confidence.LIKELY, (last, kept), ("the link itself was not seen",))
 
 
 def _from_elsewhere(view: FlapView, last: Evidence) -> Finding | str | None:

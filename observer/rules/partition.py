@@ -7,7 +7,8 @@ What to do: look at the path of protocol 112 between the nodes: multicast snoopi
 peers, a lossy port. Both held the address: clients of the loser were cut off.
 
 Not to be confused with: an election's overlap (milliseconds), `daemon_stalled` (the identification stood still meanwhile),
-`receiver_deaf` and `adverts_rejected` (the adverts arrived).
+`receiver_deaf` and `adverts_rejected` (the adverts arrived), `link_down` of a router that does not see its link go (a bridge,
+`dont_track_primary`): it goes on numbering adverts too, but nothing of its node is heard, and none leave its interface.
 """
 
 from dataclasses import replace
@@ -17,7 +18,7 @@ from observer.model.time import duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import burst, counts, unheard
 from observer.rules.rejected import damaged, differences, unfounded
-from observer.rules.silence import SILENT, complete, fell_silent, left_with, on_beat, timely
+from observer.rules.silence import SILENT, complete, fell_silent, left_with, lost_to_all, never_left, on_beat, timely
 from observer.rules.view import FlapView, Run
 
 APART = 2
@@ -140,13 +141,16 @@ def _silence_was_ours(view: FlapView) -> Finding | None:
         or not kept_on(last, back, unseen)
         or back.first < view.taken_over
         or view.taken_over - last.last < APART * last.interval
+        or never_left(view, last, back) is not None
     ):
         return None
     heard = sum(run.count for run in view.tenure())
     sure = _yielded(view, back) and view.lossless and timely(view, last) and _by_chance(unseen, heard) <= CHANCE
+    off = lost_to_all(view, back)
+    blind = f"nothing else of the node of {last.router} was heard either: it may have been off the network, its link unwatched"
     return Finding(
         Cause.PARTITION,
-        Confidence.CERTAIN if sure else Confidence.LIKELY,
+        Confidence.CERTAIN if sure and not off else Confidence.LIKELY,
         (
             Evidence(last.last, f"{last.router} was not heard any more, here or by {view.current}, which took over", last.node),
             Evidence(
@@ -156,6 +160,7 @@ def _silence_was_ours(view: FlapView) -> Finding | None:
                 back.node,
             ),
         ),
+        (blind,) if off else (),
     )
 
 

@@ -125,6 +125,28 @@ def interrupted(view: FlapView, claimant: Run) -> Run | None:
     return before
 
 
+def lost_to_all(view: FlapView, back: Run) -> bool:
+    """Whether nothing at all of the former router's node was heard until shortly before its adverts were again.
+
+    A keepalived that does not watch its link (``dont_track_primary``, or a bridge above it) goes on numbering adverts then.
+    """
+    return view.life.first is None or view.life.first > back.first - 2 * back.interval
+
+
+def never_left(view: FlapView, last: Run, back: Run) -> Evidence | None:
+    """Adverts that the former router numbered, and that its own node's capture, which heard those around them, does not hold.
+
+    A kernel shows a capture what it hands to a link, and hands nothing to one without a carrier. A firewall of the node keeps
+    adverts back as well, but not all else.
+    """
+    unseen, tap = unheard(last, back), view.taps.get(last.router)
+    if not unseen or tap is None or not lost_to_all(view, back):
+        return None
+    if not all(view.heard_at(last.router, tap, run.first, run.last) for run in (last, back)):
+        return None
+    return Evidence(back.first, f"{last.router} numbered {unseen} adverts meanwhile, of which none left its interface", tap)
+
+
 def on_beat(run: Run, time: int) -> bool:
     """Whether a router's last advert before a time is so recent that none was missed since."""
     return time - run.last <= run.interval + max(run.interval // 8, TIMER)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from observer.model.time import SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding, Warranted
 from observer.rules import proxy
-from observer.rules.silence import gappy
+from observer.rules.silence import gappy, lost_to_all
 from observer.rules.view import FlapView
 
 PROBES = 2
@@ -67,6 +67,11 @@ def warranted(
             f"the proxy of {view.former} was not seen to do anything either meanwhile: its node may have been frozen as a whole"
         )
         return Warranted.UNKNOWN, evidence, (frozen, *blind)
+    back = view.came_back
+    unsure = finding.cause is Cause.PARTITION and finding.confidence < Confidence.CERTAIN
+    if unsure and back is not None and lost_to_all(view, back):
+        # Off the network, and not only out of the other routers' hearing, it could not have served.
+        return answer, evidence, blind
     if finding.cause in MOVED_BY_VRRP:
         # What these need not show is a proxy at work; only a dead one changes the answer.
         return (answer, evidence, ()) if answer is Warranted.YES else (Warranted.NO if sure else answer, evidence, ())

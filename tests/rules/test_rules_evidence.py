@@ -1079,7 +1079,7 @@ def test_a_partition_is_not_certain_where_the_capture_lost_its_end(until, confid
     """B is on schedule until A is heard again; if not, adverts of A were lost here, and by those it counts."""
     trace = Trace().adverts(A, 65, 0, 20).adverts(B, 60, TAKEN, int(until - TAKEN) + 1)
     trace.sent_elsewhere(A, 11).adverts(A, 65, 30.7, 30)
-    assert verdict_of_first(trace) == (Cause.PARTITION, confidence)
+    assert verdict_of_first(talking(trace, A, 20, 30)) == (Cause.PARTITION, confidence)
 
 
 def claims_again(*, lost=()):
@@ -1129,6 +1129,11 @@ def back_as_before(priority, when, *, until=30):
 def test_a_better_router_that_stood_aside_was_in_fault(trace, expected):
     """A router whose address was only removed does not heed a worse one."""
     assert verdict_of_first(trace) == expected
+
+
+def test_a_resignation_shows_that_a_router_of_which_nothing_else_is_heard_is_on_the_network():
+    flap = flaps(back_as_before(65, 20.36, until=21))[0]
+    assert (flap.verdict.cause, flap.verdict.warranted) == (Cause.ADDRESS_REMOVED, Warranted.NO)
 
 
 def test_routers_that_would_reject_each_other_need_not_be_parted():

@@ -8,7 +8,7 @@ import pytest
 from traces import A, B, C, Trace, at, flaps
 
 from observer.model.observations import Advert, GroupLeft, LinkChange
-from observer.model.verdicts import Cause, Confidence
+from observer.model.verdicts import Cause, Confidence, Warranted
 
 D = "192.0.2.14"
 
@@ -139,16 +139,55 @@ def test_two_resignations_are_a_fault_for_certain_of_keepalived_only():
     assert verdict(faulted()) == (Cause.CHECK_FAILED, Confidence.CERTAIN)
 
 
-def away(unsent):
-    """A is not heard for 5 s, B takes over, and yields to A when it is heard again."""
+def away(unsent, *, alive=20.5):
+    """A is not heard for 5 s but for a question, B takes over, and yields to A when it is heard again."""
     trace = Trace().adverts(A, 65, 0, 20).sent_elsewhere(A, unsent)
-    return trace.adverts(B, 60, 22.77, 1).adverts(A, 65, 23.78, 40)
+    trace.adverts(B, 60, 22.77, 1).adverts(A, 65, 23.78, 40)
+    return trace if alive is None else trace.ask(A, C, alive)
 
 
 def test_a_fault_numbers_two_adverts_that_a_lost_link_kept_from_being_sent():
     """A partition lasts until Active_Down_Interval is over: three adverts at least go unheard."""
     assert verdict(away(2))[0] is Cause.UNEXPLAINED
     assert verdict(away(3)) == (Cause.PARTITION, Confidence.CERTAIN)
+
+
+@pytest.mark.parametrize("alive", [None, 22.9], ids=["at no time", "when its link is back"])
+def test_a_router_of_which_nothing_was_heard_may_have_been_off_the_network(alive):
+    """Where keepalived does not see its link go, it numbers adverts that nobody gets, nor any client an answer."""
+    (flap,) = flaps(away(3, alive=alive))
+    assert (flap.verdict.cause, flap.verdict.confidence) == (Cause.PARTITION, Confidence.LIKELY)
+    assert flap.verdict.warranted is Warranted.UNKNOWN
+    (parted,) = flaps(away(3))
+    assert parted.verdict.warranted is Warranted.NO
+
+
+def at_home(*sent, begin=0):
+    """The capture of A's own node, with A's adverts but for those from 20 s to 23 s, of which it has some."""
+    own = Trace("m0").address(-0.5, present=True, address=A, initial=True)
+    own.adverts(A, 65, 0, 20, heard=lambda: not begin)
+    for number in range(3):
+        own.advert(A, 65, 20.4 + number, heard=number in sent)
+    return own.adverts(A, 65, 23.78, 40)
+
+
+@pytest.mark.parametrize(
+    ("own", "alive", "cause", "warranted"),
+    [
+        (at_home(), None, Cause.LINK_DOWN, Warranted.YES),
+        (at_home(0, 1, 2), None, Cause.PARTITION, Warranted.NO),
+        (at_home(), 20.5, Cause.PARTITION, Warranted.NO),
+        (at_home(begin=21), None, Cause.PARTITION, Warranted.UNKNOWN),
+    ],
+    ids=["none left", "all left", "others left", "the capture began meanwhile"],
+)
+def test_adverts_that_never_left_were_handed_to_a_link_without_carrier(own, alive, cause, warranted):
+    trace = away(3, alive=alive).address(-0.5, present=True, address=B, initial=True)
+    flap = flaps(trace + own)[0]
+    assert (flap.verdict.cause, flap.verdict.warranted) == (cause, warranted)
+    if cause is Cause.LINK_DOWN:
+        assert flap.verdict.confidence is Confidence.LIKELY
+        assert not [spot for spot in flap.verdict.blind_spots if "would fit" in spot]
 
 
 def alone(back, *, anew=False):
