@@ -10,6 +10,7 @@ Not to be confused with: `check_failed` (there the former router's priority fell
 """
 
 from observer.model.addresses import VIRTUAL_MAC, virtual_mac
+from observer.model.host import LogKind
 from observer.model.observations import AddressChange, Family, LinkChange
 from observer.model.time import MILLISECOND, SECOND
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
@@ -66,7 +67,10 @@ def find(view: FlapView) -> Finding | str:
     took = _took_the_address(view, takeover)
     if took is not None:
         evidence.append(Evidence(took, f"{takeover.router} got the address then: it was not Active elsewhere", takeover.node))
-    idle = _idle_until_now(earlier, takeover) or _fresh(earlier, takeover) or took is not None
+    said = _became_active(view, takeover)
+    if said is not None:
+        evidence.append(said)
+    idle = _idle_until_now(earlier, takeover) or _fresh(earlier, takeover) or took is not None or said is not None
     deaf = _unheard_somewhere(view, held)
     if deaf is not None:
         parted = f"adverts of {held.router} arrived at {deaf} no more: a router that does not hear them takes over as well"
@@ -156,6 +160,15 @@ def _idle_until_now(earlier: Run | None, takeover: Run) -> bool:
 def _fresh(earlier: Run | None, takeover: Run) -> bool:
     """The identification shows that this is the first advert of its process, and not one after a full turn of the count."""
     return takeover.first_ident == 1 and (earlier is None or restarted(earlier, takeover))
+
+
+def _became_active(view: FlapView, takeover: Run) -> Evidence | None:
+    """Its own log says that it became Active around its first advert, and so was not before; stamps may be whole seconds."""
+    first = view.at_home(takeover)
+    for event in view.claimant_log:
+        if event.kind is LogKind.ENTERED_ACTIVE and -AT_ONCE - SECOND <= event.time - first <= AT_ONCE:
+            return Evidence(event.time, f"the log of {takeover.router} says: {event.detail}", event.node)
+    return None
 
 
 def _took_the_address(view: FlapView, takeover: Run) -> int | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from traces import A, B, C, Trace, at, flaps
+from traces import A6, B6, A, B, C, Trace, at, flaps
 
 from observer.engine.engine import Engine
 from observer.model.host import LogEvent, LogKind
-from observer.model.observations import AddressChange, Advert, LinkChange
+from observer.model.observations import AddressChange, Advert, Family, LinkChange
 from observer.model.verdicts import Cause, Confidence, Warranted
 from observer.run import run
 from observer.sinks.report import Report
@@ -90,6 +90,33 @@ STOPPING = line(19.4, LogKind.STOPPING)
 )  # fmt: skip
 def test_a_line_about_another_instance_is_none_about_this_one(lines, explain, expected):
     assert verdicts(logged(stops(), *lines), explain) == [expected]
+
+
+def returns(*lines):
+    """The better A is silent for 14 s, B takes over, and A is back; IPv6 does not tell whether its process went on meanwhile."""
+    trace = Trace(version=3, family=Family.IPV6).adverts(A6, 100, 0, 20).adverts(B6, 90, 22.65, 10).adverts(A6, 100, 32.1, 30)
+    node = Trace("m0").source(-1).address(-0.5, present=True, address=A6, initial=True)
+    return trace + logged(node, *lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ((), Cause.UNEXPLAINED),
+        ((line(32.1, BECAME, node="m0"),), Cause.PREEMPTED),
+        ((line(31, BECAME, node="m0"),), Cause.PREEMPTED),
+        ((line(29, BECAME, node="m0"),), Cause.UNEXPLAINED),
+        ((line(34, BECAME, node="m0"),), Cause.UNEXPLAINED),
+        ((line(32.1, LogKind.STARTING, node="m0"),), Cause.UNEXPLAINED),
+        ((line(32.1, BECAME, node="m1"),), Cause.UNEXPLAINED),
+        ((line(32.1, BECAME, node="m0", instance=OTHERS), line(-1, BECAME, node="m0", instance=OURS)), Cause.UNEXPLAINED),
+    ],
+    ids=["no log", "then", "then, to the second", "before", "after", "another word", "on another node", "of another instance"],
+)
+def test_a_router_that_became_active_when_it_came_was_not_active_unheard(lines, expected):
+    found = verdicts(returns(*lines), None if len(lines) < 2 else Named(OURS))
+    assert found[-1][0] is expected
+    assert expected is not Cause.PREEMPTED or found[-1][1] is CERTAIN
 
 
 def deaf(*lines):
