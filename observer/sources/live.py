@@ -26,7 +26,8 @@ QUEUED = 100_000
 """Observations (or batches of segments) that may wait; beyond them the newest are dropped and counted."""
 
 WAITING = 48 << 20
-"""Octets of segments that may wait, the hold-back included: 0.6 s of a million a second. What is beyond counts as lost frames."""
+"""Octets of segments that may wait, the hold-back included: 0.7 s of a million a second, or of 270,000 whose frames are kept.
+What is beyond counts as lost frames."""
 
 SEGMENT = 72
 """Octets that a segment takes, columns of ``TcpSegments``; kept frames take ``FRAME`` more."""
@@ -37,6 +38,9 @@ FRAME = 192
 REST = 0.1
 """Seconds for which what is due waits for what is due next: a turn costs as much for one observation as for some, and more than
 they do. No verdict waits for it, for another router may contest an election for longer (``engine.flaps``)."""
+
+FULL = WAITING // 2
+"""With so many octets waiting it rests half as long: in a flood the room is for the hold-back."""
 
 BACK = SECOND
 """A clock that is set back by more ends the stream: all that comes would wait until the clock is there again."""
@@ -161,7 +165,8 @@ class Live:
     def _wait(self, deadline: int | None) -> float:
         """Seconds until something held or a deadline is due."""
         waits = [1.0]
-        for due, more in ((self._merger.head, REST), (deadline, 0.0)):
+        rest = REST if self._waiting < FULL else REST / 2
+        for due, more in ((self._merger.head, rest), (deadline, 0.0)):
             if due is not None:
                 waits.append(max(0.001, (due + self._hold_back - self._clock()) / SECOND + more))
         return min(waits)

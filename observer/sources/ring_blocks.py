@@ -1,6 +1,6 @@
-"""One block of a TPACKET_V3 ring as columns: where its frames begin, when they came, and from where.
+"""One block of a TPACKET_V3 ring, as columns or frame by frame: where its frames begin, when they came, and from where.
 
-Pure: octets in, arrays out, for any octets; the layout is linux/if_packet.h's. Sockets and mapped memory are ``ring``'s.
+Pure, and for any octets; the layout is linux/if_packet.h's. Sockets and mapped memory are ``ring``'s.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Block:
 
 
 class Placed(NamedTuple):
-    """A frame of a block, as ``Block`` has them; ``captured`` is at most ``KEPT``."""
+    """A frame of a block: one row of a ``Block``, with its offset as ``at`` and its length as ``captured``."""
 
     at: int
     captured: int
@@ -205,11 +205,11 @@ def _marked(octets: Octets, block: _Descriptor) -> Positions | None:
 
 
 def _walked(octets: Octets, block: _Descriptor) -> Positions:
-    """The same step by step, for few frames and for those that look like headers."""
     return np.array(_steps(octets, block), dtype=np.int64)
 
 
 def _steps(octets: Octets, block: _Descriptor) -> list[int]:
+    """The same step by step, for few frames and for those that look like headers."""
     words, last = octets.data.cast("I"), len(octets) - HEAD.itemsize
     found: list[int] = []
     at = block.first

@@ -33,7 +33,6 @@ _HEADER: Final = 20
 _CONTROL: Final = int(Tcp.SYN | Tcp.FIN | Tcp.RST)
 _MAPPED: Final = 0xFFFF << 32
 
-
 _COLUMNS: Final = {
     "times": np.int64,
     "sources": np.uint64,
@@ -67,7 +66,7 @@ class Segment(NamedTuple):
 
 
 def segments(linktype: int, data: memoryview, frames: Iterable[tuple[int, int, int]]) -> list[Segment] | None:
-    """The segments with SYN, FIN or RST, in order of time; None where a frame is of another shape.
+    """The segments with SYN, FIN or RST, in order of time; None where a frame is of another shape, or was captured too short.
 
     ``frames`` are time (ns), position in ``data``, octets captured, all of which exist.
     """
@@ -117,8 +116,8 @@ def segments(linktype: int, data: memoryview, frames: Iterable[tuple[int, int, i
 
 def columns(node: str, interface: str | None, found: list[Segment]) -> TcpSegments:
     """Some segments, at least one, as the rest of the program has them."""
-    columns = zip(_COLUMNS.items(), zip(*found, strict=True), strict=True)
-    arrays: dict[str, Any] = {name: np.array(column, kind) for (name, kind), column in columns}
+    values = zip(*found, strict=True)
+    arrays: dict[str, Any] = {name: np.array(column, kind) for (name, kind), column in zip(_COLUMNS.items(), values, strict=True)}
     return TcpSegments(node=node, interface=interface, **arrays)
 
 

@@ -1,7 +1,7 @@
 """The wide road: TCP control segments of a batch of frames as columns, and which frames belong on the rare road.
 
-One function for the live ring and for the mapped file. Nothing here happens per packet in Python, and nothing says whose
-segments they are: choosing those of the virtual addresses is the caller's.
+One function for the live ring and for the mapped file; ``few`` gives the same of a handful of frames. Nothing here happens per
+packet in Python, and nothing says whose segments they are: choosing those of the virtual addresses is the caller's.
 """
 
 from __future__ import annotations

@@ -330,7 +330,7 @@ class Lab:
         self._apply_faults()
 
     def heal(self) -> None:
-        """Let everything through again, except to and from nodes that are lost."""
+        """Let everything through again, except what nodes that are lost still send."""
         self.note("heal")
         self._faults.clear()
         self._apply_faults()

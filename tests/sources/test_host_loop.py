@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from observer.model.errors import SourceError
 from observer.model.host import HostSample, LogEvent, LogKind
 from observer.model.observations import SourceChange, SourceState
@@ -89,16 +91,17 @@ def test_small_changes_of_what_always_changes_are_not_new():
     assert [each.established for each in samples(told)] == [100, 200]
 
 
-def test_a_process_that_works_is_no_trouble_and_one_that_is_stopped_is():
+@pytest.mark.parametrize("last", ["ST", "tS"])
+def test_a_process_that_works_is_no_trouble_and_one_that_is_stopped_is(last):
     """Seen while it runs, or waits for a disk: a busy proxy would make every look one of many."""
-    seen = [{"running": 2, "states": states} for states in ("SS", "RS", "SR", "SD", "IS", "SS", "ST")]
+    seen = [{"running": 2, "states": states} for states in ("SS", "RS", "SR", "SD", "IS", "SS", last)]
     look = Stub(*seen, name="process")
     host, clock, told = built(look)
     turns(host, clock, 5.5)
     assert len(look.times) == 6
     assert [each.states for each in samples(told)] == ["SS"]
     turns(host, clock, 3)
-    assert [each.states for each in samples(told)] == ["SS", "ST", "ST", "ST"]
+    assert [each.states for each in samples(told)] == ["SS", last, last, last]
 
 
 def test_in_trouble_the_looks_come_at_once_and_everything_is_told():

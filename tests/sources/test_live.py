@@ -9,6 +9,7 @@ import pytest
 from traces import EPOCH, A, B, Trace
 
 import observer.sources.live as live_module
+from observer.engine.flaps import CONTEST
 from observer.model.errors import SourceError
 from observer.model.observations import FramesLost, TimePassed
 from observer.model.segments import Frames, Tcp, TcpSegments
@@ -141,6 +142,19 @@ def test_what_arrives_is_only_noted_until_it_is_due(live):
     found = [next(stream), next(stream)]
     assert [type(item) for item in found] == [TcpSegments, TimePassed]
     assert bell.slept == [1.0, pytest.approx(0.25 + live_module.REST)]
+
+
+def test_a_flood_is_handed_on_sooner(live, monkeypatch):
+    """The room is for what has to be held back."""
+    monkeypatch.setattr(live_module, "FULL", live_module.SEGMENT)
+    live._bell = bell = Bell(live, batch(1))
+    stream = live.stream(lambda: None)
+    assert [type(next(stream)), type(next(stream))] == [TcpSegments, TimePassed]
+    assert bell.slept == [1.0, pytest.approx(0.25 + live_module.REST / 2)]
+
+
+def test_no_verdict_waits_for_what_is_due_next():
+    assert CONTEST > live_module.REST * SECOND
 
 
 def test_what_follows_closely_is_handed_on_together(live):

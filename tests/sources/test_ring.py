@@ -214,6 +214,9 @@ def test_a_block_is_split_by_interface_and_tagged_frames_are_another_interfaces(
     if not usual:
         octets = frames[3].octets
         frames[3] = replace(frames[3], octets=octets[:12] + b"\x81\x00\x00\x07" + octets[12:])
+    if usual and count <= FEW:
+        # The short way, or nothing would be saved.
+        monkeypatch.setattr(capture_module, "read_block", None)
     got = []
     capture = Capture("m0", got.append, lambda name: name != "veth9")
     capture._block(block(frames))
@@ -222,6 +225,14 @@ def test_a_block_is_split_by_interface_and_tagged_frames_are_another_interfaces(
         wanted = [number for number in range(count) if number % 3 == rest and number % 5]
         assert (batch.destination_ports - 20000).tolist() == wanted
         assert batch.times.tolist() == [NOW * 10**9 + number for number in wanted]
+
+
+def test_a_frame_that_looks_usual_and_is_no_segment_costs_the_road_nothing():
+    got = []
+    frame = bytearray(flood.tcp(1, Tcp.RST))
+    frame[46] = 0x40
+    Capture("m0", got.append, lambda _: True)._block(block([Put(bytes(frame))]))
+    assert got == []
 
 
 @pytest.mark.parametrize(("length", "reason"), [(40, "ip_header"), (54, "truncated")], ids=["as sent", "cut by the capture"])

@@ -137,9 +137,15 @@ def changed(frame, **octets):
         (changed(ethernet(tcp6(payload=b"abc")), at_18=0, at_19=0), [3]),
         (changed(ethernet(tcp4(payload=bytes(8))), at_46=0xF0), None),
         (changed(ethernet(tcp6(payload=bytes(8))), at_66=0xF0), None),
+        (changed(ethernet(tcp4(payload=bytes(8))), at_46=0x40), None),
+        (changed(ethernet(tcp6(payload=bytes(8))), at_66=0x40), None),
+        (changed(ethernet(tcp4()), at_14=0x55), None),
         (changed(ethernet(tcp6()), at_14=0x50), None),
     ],
-    ids=["IPv4", "IPv6", "longer than IPv4 tells", "longer than IPv6 tells", "no room, IPv4", "no room, IPv6", "version 5"],
+    ids=[
+        *("IPv4", "IPv6", "longer than IPv4 tells", "longer than IPv6 tells", "no room, IPv4", "no room, IPv6"),
+        *("too short a header, IPv4", "too short a header, IPv6", "version 5 as IPv4", "version 5 as IPv6"),
+    ],
 )
 def test_frame_by_frame_and_in_columns_what_headers_claim(frame, payloads):
     columns = select(tcp._select, [frame], [1], False).segments
