@@ -9,10 +9,10 @@ Not to be confused with: `node_lost`. From elsewhere the two look the same, and 
 warranted all the same.
 """
 
-from observer.model.addresses import VIRTUAL_MAC
+from observer.model.addresses import VIRTUAL_MAC, virtual_mac
 from observer.model.host import LogKind
-from observer.model.observations import LinkChange
-from observer.model.time import SECOND, duration
+from observer.model.observations import Family, LinkChange
+from observer.model.time import MILLISECOND, SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
 from observer.rules.process import restarted, unheard
 from observer.rules.resignation import waited
@@ -21,6 +21,9 @@ from observer.rules.view import FlapView, Run
 
 WRITTEN = SECOND // 10
 """A line of keepalived's log and an advert may swap places within this."""
+
+TOGETHER = 50 * MILLISECOND
+"""The kernel takes down what lies on a link right after it."""
 
 BEFORE = 3 * SECOND
 """How long before the last advert's successor was due the link may have gone down."""
@@ -52,14 +55,18 @@ def find(view: FlapView) -> Finding | str | None:
     if node is None:
         return _without_carrier(view, last) or _from_elsewhere(view, last)
     for change in view.link_changes:
-        if change.node != node or change.up or change.initial or not _its_own(view, held, change):
+        if change.node != node or change.up or change.initial or _virtual(change):
             continue
-        if held.last - BEFORE <= change.time <= end:
+        own, upper = _its_own(view, held, change), _taken_along(view, change)
+        if (own or upper is not None) and held.last - BEFORE <= change.time <= end:
             down = Evidence(change.time, f"{change.interface} went down on {node}", node)
             above = _above(view, change, end)
             if above is not None:
                 stayed = f"{above}, with the same MAC address, stayed up: another link of a bond may have carried the adverts"
                 return Finding(Cause.LINK_DOWN, Confidence.LIKELY, (last, down), (stayed,))
+            if not own:
+                beneath = f"that {change.interface} carries the adverts was told only by {upper}, which went down with it"
+                return Finding(Cause.LINK_DOWN, Confidence.LIKELY, (last, down), (beneath,))
             return Finding(Cause.LINK_DOWN, Confidence.CERTAIN, (last, down))
     return _without_carrier(view, last) or f"no link of {node} that carries its adverts went down"
 
@@ -111,12 +118,7 @@ def _above(view: FlapView, change: LinkChange, end: int) -> str | None:
 
 
 def _its_own(view: FlapView, last: Run, change: LinkChange) -> bool:
-    """Whether a link is the one that the router advertises on; a node has others, which come and go with its containers.
-
-    A link with a Virtual Router MAC (keepalived's ``use_vmac``, FRR's macvlan) is taken down by VRRP itself: a consequence.
-    """
-    if _virtual(change):
-        return False
+    """Whether a link is the one that the router advertises on; a node has others, which come and go with its containers."""
     if view.virtual_router.interface == change.interface:
         return True
     if change.mac is not None and last.mac is not None and not last.mac.startswith(VIRTUAL_MAC):
@@ -124,5 +126,16 @@ def _its_own(view: FlapView, last: Run, change: LinkChange) -> bool:
     return change.interface in {entry.interface for entry in view.address_changes if entry.node == change.node}
 
 
+def _taken_along(view: FlapView, change: LinkChange) -> str | None:
+    """The link with the Virtual Router MAC that went down with another one, as one does that lies on it; None for none."""
+    router = view.virtual_router
+    made = virtual_mac(router.vrid, six=router.family is Family.IPV6)
+    for each in view.link_changes:
+        if each.node == change.node and each.mac == made and not each.up and 0 <= each.time - change.time <= TOGETHER:
+            return each.interface
+    return None
+
+
 def _virtual(change: LinkChange) -> bool:
+    """A link with a Virtual Router MAC (keepalived's ``use_vmac``, FRR's macvlan) is taken down by VRRP itself: a consequence."""
     return change.mac is not None and change.mac.startswith(VIRTUAL_MAC)

@@ -12,6 +12,7 @@ warranted all the same.
 
 from observer.model.time import SECOND, duration
 from observer.model.verdicts import Cause, Confidence, Evidence, Finding
+from observer.rules import link_down
 from observer.rules.process import restarted, unheard
 from observer.rules.silence import BOOT, fell_silent, vanished, was_away
 from observer.rules.view import FlapView, Run
@@ -49,6 +50,8 @@ def find(view: FlapView) -> Finding | str | None:
         again = f"{back.router} came back as a new process: its count began anew ({back.first_ident})"
         alike = "a link that was lost, and a keepalived restarted meanwhile, would look the same"
         return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, gone, Evidence(back.first, again, back.node)), (alike,))
+    if isinstance(lost := link_down.find(view), Finding) and lost.confidence >= Confidence.LIKELY:
+        return f"its own kernel told of a lost link: {lost.evidence[-1].statement}"
     if _link_seen(view, last):
         return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, gone))
     return Finding(Cause.NODE_LOST, Confidence.POSSIBLE, (evidence, gone))

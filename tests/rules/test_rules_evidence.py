@@ -10,6 +10,7 @@ from traces import A6, B6, C6, A, B, C, Trace, at, flaps, mac
 from observer.model.host import LogEvent, LogKind
 from observer.model.observations import (
     CUT,
+    Advert,
     Family,
     GroupLeft,
     LinkChange,
@@ -277,6 +278,30 @@ def test_the_link_of_the_adverts_went_down():
 )
 def test_links_that_vrrp_takes_down_itself_and_those_of_containers_are_others(interface, link):
     assert verdict(links((19.3, interface, link)))[0] is not Cause.LINK_DOWN
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower", "expected"),
+    [
+        (("vrrp4-2-51", "00:00:5e:00:01:33"), 0.001, Cause.LINK_DOWN),
+        (("vrrp4-2-51", "00:00:5e:00:01:33"), -0.3, Cause.NODE_LOST),
+        (("vrrp4-2-52", "00:00:5e:00:01:34"), 0.001, Cause.NODE_LOST),
+        (("vrrp6-2-51", "00:00:5e:00:02:33"), 0.001, Cause.NODE_LOST),
+    ],
+    ids=["with it", "before it", "of another group", "of the other family"],
+)
+def test_the_link_below_that_of_the_virtual_mac_went_down(upper, lower, expected):
+    """Adverts from the Virtual Router MAC bear no link's own, and the capture names no interface."""
+    trace = talking(links((19.3, "ens3", mac(A)), (19.3 + lower, *upper)), A, 0, 19)
+    sent = [replace(item, mac="00:00:5e:00:01:33", ident=7919 * at % 65536) for at, item in enumerate(adverts_of(trace))]
+    trace.items = [item for item in trace.items if not isinstance(item, Advert)] + sent
+    (flap,) = flaps(trace)
+    assert (flap.verdict.cause, flap.verdict.confidence) == (expected, Confidence.LIKELY)
+    assert not [spot for spot in flap.verdict.blind_spots if "node_lost" in spot or "link_down" in spot]
+
+
+def adverts_of(trace):
+    return [item for item in trace.items if isinstance(item, Advert)]
 
 
 def left(trace, router, when):
