@@ -7,6 +7,7 @@ what nobody hears is counted too. ``observations`` puts everything in order with
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -345,6 +346,15 @@ def ordered(items: Iterable[Observation | TimePassed]) -> list[Observation | Tim
     for mark in sorted(marks, key=lambda mark: mark.time):
         result += [*merger.release(mark.time), mark]
     return [*result, *merger.flush()]
+
+
+def virtual(trace: Trace) -> Trace:
+    """The same trace, its adverts from the Virtual Router MAC address and unnumbered, as of a router that is not keepalived."""
+    trace.items = [
+        replace(item, mac="00:00:5e:00:01:33", ident=7919 * place % 65536) if isinstance(item, Advert) else item
+        for place, item in enumerate(trace.items)
+    ]
+    return trace
 
 
 class Told:

@@ -57,7 +57,9 @@ def find(view: FlapView) -> Finding | str | None:
     for change in view.link_changes:
         if change.node != node or change.up or change.initial or _virtual(change):
             continue
-        own, upper = _its_own(view, held, change), _taken_along(view, change)
+        own = _its_own(view, held, change)
+        # A router that resigned may have taken its virtual link down itself, for another link that it watches.
+        upper = _taken_along(view, change) if view.resignation is None else None
         if (own or upper is not None) and held.last - BEFORE <= change.time <= end:
             down = Evidence(change.time, f"{change.interface} went down on {node}", node)
             above = _above(view, change, end)

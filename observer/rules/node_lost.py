@@ -51,7 +51,7 @@ def find(view: FlapView) -> Finding | str | None:
         alike = "a link that was lost, and a keepalived restarted meanwhile, would look the same"
         return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, gone, Evidence(back.first, again, back.node)), (alike,))
     if isinstance(lost := link_down.find(view), Finding) and lost.confidence >= Confidence.LIKELY:
-        return f"its own kernel told of a lost link: {lost.evidence[-1].statement}"
+        return f"its link was lost: {lost.evidence[-1].statement}"
     if _link_seen(view, last):
         return Finding(Cause.NODE_LOST, Confidence.LIKELY, (evidence, gone))
     return Finding(Cause.NODE_LOST, Confidence.POSSIBLE, (evidence, gone))

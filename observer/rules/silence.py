@@ -134,7 +134,7 @@ def lost_to_all(view: FlapView, back: Run) -> bool:
 
 
 def never_left(view: FlapView, last: Run, back: Run) -> Evidence | None:
-    """Adverts that the former router numbered, and that its own node's capture, which heard those around them, does not hold.
+    """Adverts that the former router numbered, and that its own node's capture, which holds all those before them, does not.
 
     A kernel shows a capture what it hands to a link, and hands nothing to one without a carrier. A firewall of the node keeps
     adverts back as well, but not all else.
@@ -142,7 +142,9 @@ def never_left(view: FlapView, last: Run, back: Run) -> Evidence | None:
     unseen, tap = unheard(last, back), view.taps.get(last.router)
     if not unseen or tap is None or not lost_to_all(view, back):
         return None
-    if not all(view.heard_at(last.router, tap, run.first, run.last) for run in (last, back)):
+    begin = max(last.first, last.last - LATELY * last.interval)
+    caught = view.rounds_at(last.router, tap, begin, last.last, last.interval)
+    if caught < (last.last - begin) // last.interval or not view.heard_at(last.router, tap, back.first, back.last):
         return None
     return Evidence(back.first, f"{last.router} numbered {unseen} adverts meanwhile, of which none left its interface", tap)
 

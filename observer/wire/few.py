@@ -8,7 +8,8 @@ headers, TCP: the same segments as ``tcp.select`` finds, to which frames of any 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -46,23 +47,10 @@ _COLUMNS: Final = {
     "payloads": np.uint32,
     "macs": np.uint64,
 }
-"""Of ``TcpSegments``, in the order of ``Segment``."""
+"""Of ``TcpSegments``, in the order of a ``Segment``."""
 
-
-class Segment(NamedTuple):
-    """A row of ``TcpSegments``."""
-
-    time: int
-    source: tuple[int, int]
-    destination: tuple[int, int]
-    source_port: int
-    destination_port: int
-    flags: int
-    sequence: int
-    acknowledgement: int
-    window: int
-    payload: int
-    mac: int
+Segment = tuple[Any, ...]
+"""A row of these columns."""
 
 
 def segments(linktype: int, data: memoryview, frames: Iterable[tuple[int, int, int]]) -> list[Segment] | None:
@@ -90,28 +78,13 @@ def segments(linktype: int, data: memoryview, frames: Iterable[tuple[int, int, i
             return None
         if not usual or protocol != ip.TCP:
             return None
-        source_port, destination_port, sequence, acknowledgement, offset, flags, window = _TCP.unpack_from(
-            data, at + _NETWORK + header
-        )
+        *ports, sequence, acknowledgement, offset, flags, window = _TCP.unpack_from(data, at + _NETWORK + header)
         # Segments longer than 64 kB, which a host sees of its own before its card cuts them, have length 0.
         payload = (length or captured - _NETWORK) - header - (offset >> 4) * 4
         if flags & _CONTROL and offset >> 4 >= 5 and payload >= 0:
-            found.append(
-                Segment(
-                    time,
-                    source,
-                    destination,
-                    source_port,
-                    destination_port,
-                    flags,
-                    sequence,
-                    acknowledgement,
-                    window,
-                    payload,
-                    mac_high << 32 | mac_low,
-                )
-            )
-    return sorted(found, key=_time)
+            mac = mac_high << 32 | mac_low
+            found.append((time, source, destination, *ports, flags, sequence, acknowledgement, window, payload, mac))
+    return sorted(found, key=itemgetter(0))
 
 
 def columns(node: str, interface: str | None, found: list[Segment]) -> TcpSegments:
@@ -119,7 +92,3 @@ def columns(node: str, interface: str | None, found: list[Segment]) -> TcpSegmen
     values = zip(*found, strict=True)
     arrays: dict[str, Any] = {name: np.array(column, kind) for (name, kind), column in zip(_COLUMNS.items(), values, strict=True)}
     return TcpSegments(node=node, interface=interface, **arrays)
-
-
-def _time(segment: Segment) -> int:
-    return segment.time

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from traces import A6, B6, C6, A, B, C, Trace, at, flaps, mac
+from traces import A6, B6, C6, A, B, C, Trace, at, flaps, mac, virtual
 
 from observer.model.host import LogEvent, LogKind
 from observer.model.observations import (
     CUT,
-    Advert,
     Family,
     GroupLeft,
     LinkChange,
@@ -292,16 +291,18 @@ def test_links_that_vrrp_takes_down_itself_and_those_of_containers_are_others(in
 )
 def test_the_link_below_that_of_the_virtual_mac_went_down(upper, lower, expected):
     """Adverts from the Virtual Router MAC bear no link's own, and the capture names no interface."""
-    trace = talking(links((19.3, "ens3", mac(A)), (19.3 + lower, *upper)), A, 0, 19)
-    sent = [replace(item, mac="00:00:5e:00:01:33", ident=7919 * at % 65536) for at, item in enumerate(adverts_of(trace))]
-    trace.items = [item for item in trace.items if not isinstance(item, Advert)] + sent
-    (flap,) = flaps(trace)
+    (flap,) = flaps(virtual(talking(links((19.3, "ens3", mac(A)), (19.3 + lower, *upper)), A, 0, 19)))
     assert (flap.verdict.cause, flap.verdict.confidence) == (expected, Confidence.LIKELY)
     assert not [spot for spot in flap.verdict.blind_spots if "node_lost" in spot or "link_down" in spot]
 
 
-def adverts_of(trace):
-    return [item for item in trace.items if isinstance(item, Advert)]
+def test_a_router_that_resigned_may_have_taken_its_virtual_link_down_itself():
+    """Another link that it watches went down; on the one of its adverts it resigned, and one of the two was lost."""
+    trace = Trace("m0", interface=None).adverts(A, 65, 0, 20).resign(A, 19.31).adverts(B, 60, 20.1, 30)
+    trace.address(-0.5, present=True, address=A, initial=True)
+    for when, interface, link in ((19.3, "ens4", "02:00:00:00:00:77"), (19.301, "vrrp.51", "00:00:5e:00:01:33")):
+        trace.items.append(LinkChange(time=at(when), node="m0", interface=interface, up=False, mac=link))
+    assert verdict(virtual(trace))[0] is not Cause.LINK_DOWN
 
 
 def left(trace, router, when):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from traces import A, B, C, Trace, at, flaps
+from traces import A, B, C, Trace, at, flaps, virtual
 
 from observer.model.observations import Advert, GroupLeft, LinkChange
 from observer.model.verdicts import Cause, Confidence, Warranted
@@ -16,15 +16,6 @@ D = "192.0.2.14"
 def verdict(trace):
     flap = flaps(trace)[0]
     return flap.verdict.cause, flap.verdict.confidence
-
-
-def virtual(trace):
-    """The same trace, its adverts from the Virtual Router MAC address and unnumbered, as of a router that is not keepalived."""
-    trace.items = [
-        replace(item, mac="00:00:5e:00:01:33", ident=7919 * place % 65536) if isinstance(item, Advert) else item
-        for place, item in enumerate(trace.items)
-    ]
-    return trace
 
 
 def two_groups(*vlans):
@@ -162,13 +153,20 @@ def test_a_router_of_which_nothing_was_heard_may_have_been_off_the_network(alive
     assert parted.verdict.warranted is Warranted.NO
 
 
-def at_home(*sent, begin=0):
+def at_home(*sent, begin=0, end=60):
     """The capture of A's own node, with A's adverts but for those from 20 s to 23 s, of which it has some."""
     own = Trace("m0").address(-0.5, present=True, address=A, initial=True)
     own.adverts(A, 65, 0, 20, heard=lambda: not begin)
     for number in range(3):
         own.advert(A, 65, 20.4 + number, heard=number in sent)
-    return own.adverts(A, 65, 23.78, 40)
+    return own.adverts(A, 65, 23.78, 40 if end > 23 else 0)
+
+
+def lossy_at_home():
+    """The same of a capture that lost others before as well, which those of another node hold."""
+    own = at_home()
+    own.items = [item for item in own.items if not (isinstance(item, Advert) and item.time in (at(3), at(9), at(14)))]
+    return own
 
 
 @pytest.mark.parametrize(
@@ -178,8 +176,10 @@ def at_home(*sent, begin=0):
         (at_home(0, 1, 2), None, Cause.PARTITION, Warranted.NO),
         (at_home(), 20.5, Cause.PARTITION, Warranted.NO),
         (at_home(begin=21), None, Cause.PARTITION, Warranted.UNKNOWN),
+        (at_home(end=20), None, Cause.PARTITION, Warranted.UNKNOWN),
+        (lossy_at_home(), None, Cause.PARTITION, Warranted.UNKNOWN),
     ],
-    ids=["none left", "all left", "others left", "the capture began meanwhile"],
+    ids=["none left", "all left", "others left", "the capture began meanwhile", "it ended before", "it loses adverts"],
 )
 def test_adverts_that_never_left_were_handed_to_a_link_without_carrier(own, alive, cause, warranted):
     trace = away(3, alive=alive).address(-0.5, present=True, address=B, initial=True)

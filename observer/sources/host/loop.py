@@ -34,6 +34,10 @@ LAG = 0.5
 """Seconds by which the thread must have been woken too late to be worth a word; a loaded node delays it by some 0.01 s."""
 
 
+_AT_WORK = str.maketrans("RDI", "SSS")
+"""Process states (proc(5)) between which whatever works changes all the time: it runs, waits for a disk, idles, or sleeps."""
+
+
 class Look(Protocol):
     """One thing to look at."""
 
@@ -180,10 +184,6 @@ def coarse(sample: HostSample) -> HostSample:
         pressure_io=_twentieths(sample.pressure_io),
         pressure_memory=_twentieths(sample.pressure_memory),
     )
-
-
-_AT_WORK = str.maketrans("RDI", "SSS")
-"""Process states (proc(5)) between which whatever works changes all the time: it runs, waits for a disk, idles, or sleeps."""
 
 
 def _magnitude(number: int | None) -> int | None:
